@@ -67,4 +67,3 @@ class TreeEvidence:
     sockets: dict[int, int] = field(default_factory=dict)
     cpu_flags: tuple[str, ...] | None = None
     kernel_release: str = ""
-    in_guest: bool | None = None

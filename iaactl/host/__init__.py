@@ -1,0 +1,1 @@
+"""Adapters to the machine, one kind of thing each. They decide nothing."""

@@ -1,0 +1,1 @@
+"""Profiles as files: find and load them, presets, and accel-config's JSON in and out."""
