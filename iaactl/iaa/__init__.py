@@ -1,0 +1,1 @@
+"""The hardware's language: descriptors, completion records and capabilities, bytes to values."""
