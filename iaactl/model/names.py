@@ -6,7 +6,9 @@ import re
 from typing import NamedTuple
 
 _DEVICE = re.compile(r"(?P<kind>iax|dsa)(?P<id>0|[1-9][0-9]*)")
-_MEMBER = re.compile(r"(?P<kind>wq|engine|group)(?P<device>0|[1-9][0-9]*)\.(?P<index>0|[1-9][0-9]*)")
+_MEMBER = re.compile(
+    r"(?P<kind>wq|engine|group)(?P<device>0|[1-9][0-9]*)\.(?P<index>0|[1-9][0-9]*)"
+)
 _PCI = re.compile(
     r"(?:(?P<domain>[0-9a-fA-F]{4,8}):)?(?P<bus>[0-9a-fA-F]{2}):(?P<dev>[01][0-9a-fA-F])\.(?P<fn>[0-7])"
 )
@@ -38,7 +40,9 @@ def parse_device(text: str) -> DeviceName:
     """`iax1` or `dsa0`. Raises ValueError naming the text."""
     match = _DEVICE.fullmatch(text)
     if match is None:
-        near = f"; the kernel calls IAA devices iaxN, e.g. iax{text[3:]}" if text[:3] == "iaa" else ""
+        near = (
+            f"; the kernel calls IAA devices iaxN, e.g. iax{text[3:]}" if text[:3] == "iaa" else ""
+        )
         raise ValueError(f"`{text}` is not a device name such as iax1{near}")
     return DeviceName(match["kind"], int(match["id"]))
 

@@ -66,7 +66,9 @@ class Match(Section):
         None, min_length=1, description="PCI addresses, e.g. 0000:6a:02.0"
     )
     numa_node: int | None = Field(None, ge=0, description="NUMA node of the device")
-    socket: int | None = Field(None, ge=0, description="CPU socket (physical package) of the device")
+    socket: int | None = Field(
+        None, ge=0, description="CPU socket (physical package) of the device"
+    )
     count: int | None = Field(None, ge=1, description="take so many devices, in natural order")
     count_per_socket: int | None = Field(
         None, ge=1, description="take so many devices of each socket, in natural order"
@@ -115,9 +117,9 @@ class WorkQueueProfile(Section):
     driver_name: PlainName | None = Field(
         None, description="driver that takes the queue; default: user or, for type kernel, crypto"
     )
-    max_transfer_size: (
-        Annotated[ByteCount, AfterValidator(_power_of_two), Field(ge=1)] | None
-    ) = Field(None, description="largest source or destination, bytes; default: the driver's 2MiB")
+    max_transfer_size: Annotated[ByteCount, AfterValidator(_power_of_two), Field(ge=1)] | None = (
+        Field(None, description="largest source or destination, bytes; default: the driver's 2MiB")
+    )
     ats_disable: bool | None = Field(None, description="no address translation service")
     prs_disable: bool | None = Field(None, description="no page request service (IAA 2.0)")
     op_config: str | None = Field(

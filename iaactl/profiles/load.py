@@ -177,13 +177,17 @@ def parse(text: str, source: str) -> Profile:
         mark = error.problem_mark or error.context_mark
         what = (error.problem or error.context or "not valid YAML").split("\n")[0]
         where = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
-        raise ProfileInvalid(source, [Problem("document", f"not valid YAML: {what}", *where)]) from None
+        raise ProfileInvalid(
+            source, [Problem("document", f"not valid YAML: {what}", *where)]
+        ) from None
     except (YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         # ruamel raises bare Python errors for impossible dates, numbers and anchors.
         what = str(error).split("\n")[0] or type(error).__name__
         raise ProfileInvalid(source, [Problem("document", f"not valid YAML: {what}")]) from None
     except (RecursionError, AssertionError, OverflowError, NotImplementedError):
-        raise ProfileInvalid(source, [Problem("document", "nested too deeply or unreadable")]) from None
+        raise ProfileInvalid(
+            source, [Problem("document", "nested too deeply or unreadable")]
+        ) from None
     if not isinstance(plain, dict):
         raise ProfileInvalid(
             source,

@@ -1,0 +1,1 @@
+"""One subject a module: pure functions from what was seen to findings."""
