@@ -55,9 +55,7 @@ class FaultSpec(click.ParamType[Any]):
 
     name = "spec"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The parsed fault; a specification that is wrong is a usage error."""
         from iaactl.errors import UsageProblem
         from iaactl.sim.faults import Fault, parse

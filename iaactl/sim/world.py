@@ -22,8 +22,9 @@ from iaactl.sim import kernfs, mounts, preflight, process, syscalls, topology
 from iaactl.sim.faults import Fault, Faults
 from iaactl.sim.fuse import Server
 from iaactl.sim.journal import Journal
-from iaactl.sim.machine import Machine, MachineSpec
+from iaactl.sim.machine import Machine, MachineSpec, Uevent
 from iaactl.sim.mirror import mirror
+from iaactl.sim.udev import Udev
 
 NAME_VARIABLE = "IAACTL_SIMULATED_MACHINE"
 
@@ -101,7 +102,8 @@ class _World:
         self._report = report
         spec = order.spec
         faults = Faults(order.faults)
-        self._machine = Machine(spec, lambda _event: None)
+        self._udev: Udev | None = None
+        self._machine = Machine(spec, self._emit)
         self._machine.command_fault = lambda device, command, _operand: faults.command(
             device, command
         )
@@ -118,6 +120,11 @@ class _World:
         self._files = topology.proc_files(spec, mounts.STAGE)
         self._server = Server(self._machine, base, faults=faults, journal=Journal(log))
 
+    def _emit(self, event: Uevent) -> None:
+        # Nobody could listen while the machine booted; udev finds the devices by itself.
+        if self._udev is not None:
+            self._udev.emit(event)
+
     def command(self, directory: str) -> int:
         """Start the command once everything is in place; its exit status."""
         served, ready = os.pipe()
@@ -126,6 +133,8 @@ class _World:
             os.close(ready)
             self._become_command(served, directory)
         os.close(served)
+        self._udev = Udev(self._machine)
+        self._udev.start()
         threading.Thread(target=self._answer, args=(ready,), daemon=True).start()
         return process.attend(child)
 
