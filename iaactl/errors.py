@@ -43,6 +43,8 @@ _MEANINGS = {
 def errno_text(number: int) -> str:
     """`EPERM (Operation not permitted)` for 1; the number itself where the C library has no name."""
     name = errno_names.errorcode.get(number)
+    if number == errno_names.EOPNOTSUPP:
+        name = "EOPNOTSUPP"  # ENOTSUP is the same number, but not the kernel's word
     return f"{name} ({os.strerror(number)})" if name else f"errno {number}"
 
 

@@ -1,0 +1,330 @@
+"""The simulated kernel: modules, the numbers it hands out, and the tree it publishes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from iaactl.sim.idxd import parse
+from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
+from iaactl.sim.idxd.cdev import Cdev
+from iaactl.sim.idxd.driver import Idxd, publish_device, publish_engine, publish_group
+from iaactl.sim.idxd.wq import WorkQueue, publish
+from iaactl.sim.kernfs import Attribute, Caller, Directory, Link, refuse
+from iaactl.sim.pci import PciBus, PciFunction
+
+if TYPE_CHECKING:
+    from iaactl.sim.machine import MachineSpec, Uevent
+
+_IOMMU_OPEN_ERROR = {
+    "none": errno.ENODEV,
+    "no-svm": errno.ENODEV,
+    "legacy": errno.ENOSPC,
+    "sva-disabled": errno.EOPNOTSUPP,
+}
+_FIRST_USER_PASID_AFTER = 2
+"""PASID 1 and 2 went to the devices' kernel work queues on the recorded machine."""
+
+
+class _Numbers:
+    """Hands out the lowest free number, as the kernel's ida does."""
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
+        self._taken: set[int] = set()
+
+    def take(self) -> int:
+        number = self._first
+        while number in self._taken:
+            number += 1
+        self._taken.add(number)
+        return number
+
+    def give(self, number: int) -> None:
+        self._taken.discard(number)
+
+
+class Kernel:
+    """All that the kernel keeps about IAA. Not thread safe; the machine holds the lock."""
+
+    def __init__(
+        self, spec: MachineSpec, root: Directory, emit: Callable[[Uevent], None]
+    ) -> None:
+        self.spec = spec
+        self.root = root
+        self._emit = emit
+        self.command_fault: Callable[[str, str, int], int | None] | None = None
+        self.execute: Callable[[WorkQueue, bytes, Caller], None] | None = None
+        self.sva = spec.sva
+        self.tc_override = spec.tc_override
+        self.open_files = 0
+        self._minors = _Numbers()
+        self._files = _Numbers()
+        self._ids = _Numbers()
+        self._pasids: dict[int, int] = {}
+        self._pasid_numbers = _Numbers(_FIRST_USER_PASID_AFTER + 1)
+        self._paths: dict[int, str] = {}
+        self._directories: dict[int, Directory] = {}
+        self.devices: dict[str, Idxd] = {}
+        self.pci = PciBus(self)
+        self.bus: Bus
+
+    # -- what the platform offers -------------------------------------------------------------
+
+    @property
+    def enqcmd(self) -> bool:
+        """The CPU has ENQCMD."""
+        return "enqcmd" in self.spec.cpu_flags
+
+    @property
+    def user_pasid(self) -> bool:
+        """What pasid_enabled shows."""
+        if self.spec.kernel.iommu_checked_at_load and self.spec.iommu != "scalable":
+            return False
+        return self.sva
+
+    @property
+    def system_pasid(self) -> bool:
+        """Kernel work queues can be shared."""
+        return self.sva and self.spec.iommu in ("scalable", "no-svm", "sva-disabled")
+
+    @property
+    def sva_bind_error(self) -> int:
+        """The errno of binding a process's address space, 0 if it works."""
+        return _IOMMU_OPEN_ERROR.get(self.spec.iommu, 0)
+
+    # -- numbers ------------------------------------------------------------------------------
+
+    def take_minor(self) -> int:
+        """A minor for a character device."""
+        return self._minors.take()
+
+    def release_minor(self, cdev: Cdev) -> None:
+        """The character device is gone, and on some kernels its last file."""
+        self._minors.give(cdev.minor)
+
+    def take_file_number(self) -> int:
+        """The K of fileK, over all work queues of the machine."""
+        return self._files.take()
+
+    def give_file_number(self, number: int) -> None:
+        """The file is closed."""
+        self._files.give(number)
+
+    def pasid_of(self, caller: Caller) -> int:
+        """The PASID of the caller's address space, which keeps it as long as it lives."""
+        if caller.pid not in self._pasids:
+            self._pasids[caller.pid] = self._pasid_numbers.take()
+        return self._pasids[caller.pid]
+
+    def release_pasid(self, caller: Caller) -> None:
+        """Address spaces keep their PASID until they end, which is not seen here."""
+
+    # -- the tree -----------------------------------------------------------------------------
+
+    def path_of(self, thing: object) -> str:
+        """Path below /sys of a device or work queue, with a leading slash."""
+        return self._paths[id(thing)]
+
+    def directory_of(self, thing: object) -> Directory:
+        """The directory of a device or work queue."""
+        return self._directories[id(thing)]
+
+    def publish_generic(
+        self,
+        directory: Directory,
+        devtype: str,
+        *,
+        depth: int,
+        device_number: tuple[int, int, str] | None = None,
+        path: str = "",
+    ) -> None:
+        """`uevent`, `power` and `subsystem`, which every object of the bus has."""
+        directory.add("subsystem", Link("../" * depth + "bus/dsa"))
+        directory.add("power", Directory())
+
+        def show() -> bytes:
+            lines = []
+            if device_number is not None:
+                major, minor, name = device_number
+                lines = [f"MAJOR={major}", f"MINOR={minor}", f"DEVNAME={name}"]
+            lines.append(f"DEVTYPE={devtype}")
+            driver = directory.children.get("driver")
+            if isinstance(driver, Link):
+                lines.append(f"DRIVER={driver.target.rpartition('/')[2]}")
+            lines.append("MODALIAS=idxd:t0")
+            return ("\n".join(lines) + "\n").encode()
+
+        def store(data: bytes) -> None:
+            action = parse.word(data).decode("latin-1").partition(" ")[0]
+            if action not in ("add", "remove", "change", "move", "online", "offline", "bind"):
+                raise refuse(errno.EINVAL)
+            self.announce(action, path, directory)
+
+        directory.add("uevent", Attribute(show, store))
+
+    def add_child(
+        self,
+        parent: object,
+        name: str,
+        directory: Directory,
+        devtype: str,
+        number: tuple[int, int] | None = None,
+    ) -> None:
+        """Publish an object below another and put it on the bus."""
+        path = f"{self.path_of(parent)}/{name}"
+        named = None if number is None else (*number, name.replace("!", "/"))
+        self.publish_generic(
+            directory, devtype, depth=path.count("/"), device_number=named, path=path
+        )
+        self.directory_of(parent).add(name, directory)
+        self.bus.add(directory, name, path)
+
+    def remove_child(self, parent: object, name: str) -> None:
+        """The opposite of `add_child`."""
+        self.bus.remove(name)
+        self.directory_of(parent).remove(name)
+
+    def announce(self, action: str, path: str, directory: Directory) -> None:
+        """Send a uevent with the properties that the object's `uevent` file shows."""
+        from iaactl.sim.machine import Uevent
+
+        attribute = directory.children.get("uevent")
+        lines = attribute.show().decode().splitlines() if isinstance(attribute, Attribute) else []
+        properties = dict(line.split("=", 1) for line in lines)
+        subsystem = directory.children.get("subsystem")
+        name = subsystem.target.rpartition("/")[2] if isinstance(subsystem, Link) else "dsa"
+        self._emit(Uevent(action, path, name, properties))
+
+    # -- devices ------------------------------------------------------------------------------
+
+    def add_device(self, function: PciFunction) -> None:
+        """Probe a PCI function: the driver makes a device of it."""
+        spec = function.spec
+        number = self._ids.take()
+        device = Idxd(self, spec, number, function.hardware)
+        device.hw.fault = lambda *what: None if self.command_fault is None else self.command_fault(*what)
+        if spec.kind == "iax":
+            device.load_defaults(self.spec.kernel.default_engines)
+        function.idxd = device
+        self.devices[device.sysname] = device
+        path = f"{function.path}/{device.sysname}"
+        directory = function.directory.add(device.sysname, Directory())
+        self._publish(device, path, directory, spec.kind)
+        publish_device(device, directory)
+        self.bus.add(device, device.sysname, path)
+        self.announce("add", path, directory)
+        self.bus.offer(device)
+        for wq in device.wqs:
+            self._add_wq(device, wq)
+        for index in range(device.cap.engines):
+            part = Directory()
+            publish_engine(device, index, part)
+            self.add_child(device, f"engine{number}.{index}", part, "engine")
+        for index in range(device.cap.groups):
+            part = Directory()
+            publish_group(device, index, part)
+            self.add_child(device, f"group{number}.{index}", part, "group")
+
+    def _publish(self, thing: object, path: str, directory: Directory, devtype: str) -> None:
+        self._paths[id(thing)] = path
+        self._directories[id(thing)] = directory
+        self.publish_generic(directory, devtype, depth=path.count("/"), path=path)
+
+    def _add_wq(self, device: Idxd, wq: WorkQueue) -> None:
+        path = f"{self.path_of(device)}/{wq.sysname}"
+        directory = self.directory_of(device).add(wq.sysname, Directory())
+        self._publish(wq, path, directory, "wq")
+        publish(wq, directory)
+        self.bus.add(wq, wq.sysname, path)
+        self.announce("add", path, directory)
+        self.bus.offer(wq)
+
+    def remove_device(self, function: PciFunction) -> None:
+        """Take the device of a PCI function away; what is enabled is released first."""
+        device = function.idxd
+        assert device is not None
+        for wq in device.wqs:
+            self.bus.remove(wq.sysname)
+        if device.driver is not None:
+            self.bus.release(device)
+        for name in list(self.directory_of(device).children):
+            if name in self.bus.objects:
+                self.bus.remove(name)
+        path, directory = self.path_of(device), self.directory_of(device)
+        self.bus.remove(device.sysname)
+        function.directory.remove(device.sysname)
+        self.announce("remove", path, directory)
+        for thing in (device, *device.wqs):
+            del self._paths[id(thing)], self._directories[id(thing)]
+        del self.devices[device.sysname]
+        self._ids.give(device.id)
+        function.idxd = None
+
+    # -- modules ------------------------------------------------------------------------------
+
+    def boot(self) -> None:
+        """Publish the PCI functions and load the machine's modules."""
+        self.root.directory("sys/dev/char")
+        self.root.directory("dev")
+        self.pci.publish()
+        for module in self.spec.modules:
+            self.insmod(module)
+        if self.spec.disabled:
+            for device in self.devices.values():
+                if device.driver is not None:
+                    self.bus.release(device)
+
+    def insmod(self, module: str) -> None:
+        """Load a module. Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses."""
+        modules = self.root.directory("sys/module")
+        if module not in ("idxd", "iaa_crypto"):
+            raise refuse(errno.ENOENT)
+        if module in modules.children:
+            raise refuse(errno.EEXIST)
+        if module == "iaa_crypto":
+            if "idxd" not in modules.children:
+                raise refuse(errno.ENOENT)
+            modules.add(module, Directory())
+            self.bus.register(CryptoDriver(self))
+            return
+        if "movdir64b" not in self.spec.cpu_flags:
+            raise refuse(errno.ENODEV)
+        self._publish_idxd_module(modules.add("idxd", Directory()))
+        self.bus = Bus(self)
+        for driver in (DeviceDriver(self), DmaDriver(self), UserDriver(self)):
+            self.bus.register(driver)
+        self.pci.add_driver()
+
+    def _publish_idxd_module(self, directory: Directory) -> None:
+        parameters = directory.add("parameters", Directory())
+
+        def flag(name: str) -> Attribute:
+            def store(data: bytes) -> None:
+                setattr(self, name, parse.boolean(data))
+
+            return Attribute(lambda: b"Y\n" if getattr(self, name) else b"N\n", store)
+
+        parameters.add("sva", flag("sva"))
+        parameters.add("tc_override", flag("tc_override"))
+
+    def rmmod(self, module: str) -> None:
+        """Unload a module. Raises ENOENT not loaded, EAGAIN in use."""
+        modules = self.root.directory("sys/module")
+        if module not in modules.children:
+            raise refuse(errno.ENOENT)
+        if module == "iaa_crypto":
+            driver = self.bus.drivers["crypto"]
+            assert isinstance(driver, CryptoDriver)
+            if driver.taken:
+                raise refuse(errno.EAGAIN)
+            self.bus.unregister("crypto")
+        else:
+            if self.open_files or "iaa_crypto" in modules.children:
+                raise refuse(errno.EAGAIN)
+            self.pci.remove_driver()
+            for name in ("user", "dmaengine", "idxd"):
+                self.bus.unregister(name)
+            self.root.directory("sys/bus").remove("dsa")
+        modules.remove(module)

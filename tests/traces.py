@@ -1,0 +1,442 @@
+"""Replays recordings of the real idxd driver, and compares errno and the whole state.
+
+A recording is JSON lines: a header, a snapshot of the state right after the driver was loaded,
+and operations with their errno and what they changed. `Direct` drives the simulated kernel
+without file system; run as a program inside a simulated machine, this file uses system calls:
+
+    python tests/traces.py FILE...     prints one JSON object with the agreement
+
+Only the standard library is used there, so that nothing of the product is in between.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import lzma
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BUS = "/sys/bus/dsa"
+LOOSE = ("cdev_major", "numa_node")
+RUNNERS_OWN = ("EALREADY", "EBADF")
+"""Errors of the recording's runner itself: a slot in use, a slot that never opened."""
+
+
+@dataclass
+class Outcome:
+    """What one operation did: errno name or 0, bytes written, value read."""
+
+    err: str | int = 0
+    n: int | None = None
+    val: str | None = None
+
+
+@dataclass
+class Agreement:
+    """Counts over one or many recordings, and each difference in words."""
+
+    records: int = 0
+    compared: int = 0
+    set_aside: int = 0
+    states: int = 0
+    differences: list[str] = field(default_factory=list)
+
+    def add(self, other: Agreement) -> None:
+        self.records += other.records
+        self.compared += other.compared
+        self.set_aside += other.set_aside
+        self.states += other.states
+        self.differences += other.differences
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of one recording."""
+    data = path.read_bytes()
+    if path.suffix == ".xz":
+        data = lzma.decompress(data)
+    return parse(data)
+
+
+def parse(data: bytes) -> list[dict[str, Any]]:
+    """The records in the text of a recording."""
+    return [json.loads(line) for line in data.decode().splitlines() if line]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("latin-1", "surrogateescape")
+
+
+def _named(error: OSError) -> str:
+    if error.errno == errno.EOPNOTSUPP:
+        return "EOPNOTSUPP"
+    return errno.errorcode.get(error.errno or 0, str(error.errno))
+
+
+class Backend:
+    """How operations reach a machine. Paths are those of the real system."""
+
+    def state(self, devices: Iterable[str]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def apply(self, record: dict[str, Any]) -> Outcome | None:
+        """Do one operation; None when this backend cannot do it."""
+        raise NotImplementedError
+
+    def commands(self) -> list[Any] | None:
+        """Commands that iax1 got since the last call; None when they cannot be seen."""
+        return None
+
+    @staticmethod
+    def path(attr: str) -> str:
+        if attr.startswith("/"):
+            return attr
+        if attr.startswith("drivers/"):
+            return f"{BUS}/{attr}"
+        return f"{BUS}/devices/{attr}"
+
+
+def _loosened(state: dict[str, Any]) -> dict[str, Any]:
+    """The state without what depends on the machine: majors, NUMA node, pids."""
+    result = {}
+    for key, value in state.items():
+        leaf = key.rpartition("/")[2]
+        if leaf in LOOSE:
+            value = "<machine>"
+        elif leaf == "pid":
+            value = "<pid>"
+        elif leaf == "dev" and isinstance(value, str):
+            value = ":" + value.partition(":")[2]
+        elif key.startswith("/dev/") and isinstance(value, str):
+            value = ":" + value.partition(":")[2]
+        result[key] = value
+    return result
+
+
+def _comparable_commands(commands: list[Any]) -> list[Any]:
+    # A PASID is handed out by the IOMMU driver, over all that use it on the machine.
+    return [[c[0], 0 if c[0] == "DRAIN_PASID" else c[1], c[2]] for c in commands][-30:]
+
+
+def replay(records: list[dict[str, Any]], backend: Backend, name: str) -> Agreement:
+    """Run a recording; stops at its end, or at a recorded kernel crash."""
+    result = Agreement()
+    header, rest = records[0], records[1:]
+    devices = header["devices"]
+    expected: dict[str, Any] = {}
+    aborted = any(r.get("aborted") for r in rest)
+    last = max((n for n, r in enumerate(rest) if r["op"] not in ("end", "note")), default=0)
+    for number, record in enumerate(rest):
+        op = record["op"]
+        if op in ("end", "note"):
+            continue
+        result.records += 1
+        if aborted and number == last:
+            result.set_aside += 1  # the kernel crashed in this operation
+            break
+        if record.get("err") in RUNNERS_OWN:
+            result.set_aside += 1
+            continue
+        where = f"{name} #{record.get('i')} {op} {record.get('attr', record.get('val', ''))!r}"
+        if op == "snapshot":
+            expected = dict(record["state"])
+            backend.commands()
+        else:
+            outcome = backend.apply(record)
+            expected.update(record.get("chg", {}))
+            expected = {k: v for k, v in expected.items() if v is not None}
+            if outcome is None:
+                result.set_aside += 1
+                continue
+            result.compared += 1
+            if outcome.err != record.get("err", 0):
+                result.differences.append(f"{where}: {outcome.err}, not {record.get('err', 0)}")
+            if outcome.val is not None and "val" in record and op in ("read",):
+                leaf = record["attr"].rpartition("/")[2]
+                if leaf not in LOOSE and "MAJOR" not in outcome.val and (
+                    outcome.val != record["val"]
+                ):
+                    result.differences.append(f"{where}: {outcome.val!r}, not {record['val']!r}")
+            given = backend.commands()
+            wanted = _comparable_commands(record.get("cmds", []))
+            if given is not None and _comparable_commands(given) != wanted:
+                result.differences.append(f"{where}: commands {given}, not {wanted}")
+        have, want = _loosened(backend.state(devices)), _loosened(expected)
+        for key, value in want.items():
+            if key.endswith("/dev") and value == {"e": "ENODEV"}:
+                # The recorder still held the directory of a device made anew meanwhile.
+                want[key] = have.get(key)
+        result.states += 1
+        if have != want:
+            for key in sorted(have.keys() | want.keys()):
+                if have.get(key) != want.get(key):
+                    result.differences.append(
+                        f"{where}: {key} is {have.get(key)!r}, not {want.get(key)!r}"
+                    )
+            expected = backend.state(devices)
+    return result
+
+
+class Direct(Backend):
+    """The simulated kernel itself, by calls."""
+
+    def __init__(self, machine: Any) -> None:
+        from iaactl.sim import kernfs
+
+        self._kernfs = kernfs
+        self._machine = machine
+        self._slots: dict[int, tuple[Any, Any]] = {}
+        self._children = iter(range(1000, 100000))
+
+    def _find(self, path: str) -> Any:
+        return self._kernfs.find(self._machine.root, path)
+
+    def commands(self) -> list[Any] | None:
+        device = self._machine.kernel.pci.functions["0000:00:06.0"].hardware
+        log = list(device.log)
+        device.log.clear()
+        return log
+
+    def state(self, devices: Iterable[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        kernel = self._machine.kernel
+        for name in devices:
+            device = kernel.devices.get(name)
+            if device is None:
+                continue
+            directory = kernel.directory_of(device)
+            self._add(found, name, directory)
+            for child, node in directory.children.items():
+                if child.partition(".")[0].rstrip("0123456789") in ("wq", "engine", "group"):
+                    self._add(found, child, node)
+        nodes = self._machine.root.children["dev"].children.get("iax") if (
+            "dev" in self._machine.root.children
+        ) else None
+        wanted = tuple(f"wq{name[3:]}." for name in devices)
+        if nodes is not None:
+            for name, node in nodes.children.items():
+                if name.startswith(wanted):
+                    major, minor = node.device
+                    found[f"/dev/iax/{name}"] = f"c{node.mode:04o} {major}:{minor}"
+        return found
+
+    def _add(self, found: dict[str, Any], prefix: str, directory: Any) -> None:
+        kernfs = self._kernfs
+        for name, node in directory.children.items():
+            if isinstance(node, kernfs.Attribute):
+                if name == "uevent" or not node.mode & 0o444:
+                    continue
+                try:
+                    found[f"{prefix}/{name}"] = node.show().decode("latin-1")
+                except OSError as error:
+                    found[f"{prefix}/{name}"] = {"e": _named(error)}
+            elif name == "driver":
+                found[f"{prefix}/driver"] = node.target.rpartition("/")[2]
+            elif name.startswith(("iax!", "file")):
+                found[f"{prefix}/{name}"] = "dir"
+                self._add(found, f"{prefix}/{name}", node)
+
+    def apply(self, record: dict[str, Any]) -> Outcome | None:
+        try:
+            return self._apply(record)
+        except OSError as error:
+            return Outcome(_named(error))
+
+    def _apply(self, record: dict[str, Any]) -> Outcome | None:
+        op = record["op"]
+        if op in ("write", "read"):
+            return self._attribute(record, self.path(record["attr"]))
+        if op in ("bind", "unbind"):
+            node = self._find(f"{BUS}/drivers/{record['drv']}/{op}")
+            node.store(_encoded(record["val"]))
+            return Outcome()
+        if op == "open":
+            node = self._find(f"/dev/iax/{record['wq']}")
+            pid = 100 if record["proc"] == "self" else next(self._children)
+            caller = self._kernfs.Caller(pid)
+            self._slots[record["slot"]] = (node.open(caller), caller)
+            return Outcome()
+        if op in ("close", "mmap", "cdev_read", "cdev_write", "poll"):
+            return self._file(op, record)
+        if op == "list":
+            return self._list(record)
+        if op in ("insmod", "rmmod"):
+            getattr(self._machine, op)(record["module"])
+            return Outcome()
+        if op in ("sleep", "sync"):
+            return Outcome()
+        raise AssertionError(f"unknown operation {op}")
+
+    def _attribute(self, record: dict[str, Any], path: str) -> Outcome:
+        node = self._find(path)
+        if record["op"] == "read":
+            if not node.mode & 0o444:
+                raise self._kernfs.refuse(errno.EACCES)
+            return Outcome(val=node.show().decode("latin-1"))
+        if not node.mode & 0o222:
+            raise self._kernfs.refuse(errno.EACCES)
+        node.store(_encoded(record["val"]))
+        return Outcome()
+
+    def _file(self, op: str, record: dict[str, Any]) -> Outcome:
+        file, caller = self._slots[record["slot"]]
+        if op == "close":
+            del self._slots[record["slot"]]
+            file.close()
+        elif op == "mmap":
+            file.mmap(record["len"], caller)
+        elif op == "cdev_read":
+            file.read(64, caller)
+        elif op == "cdev_write":
+            return Outcome(n=file.write(_encoded(record["val"]), caller))
+        elif op == "poll":
+            file.poll(caller)
+        return Outcome()
+
+    def _list(self, record: dict[str, Any]) -> Outcome:
+        directory = self._find(self.path(record["dir"]))
+        if isinstance(directory, self._kernfs.Link):
+            directory = self._find(self.path(record["dir"]) + "/.")
+        return Outcome()
+
+
+class SystemCalls(Backend):
+    """The file system of the machine this runs in."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, Any] = {}
+
+    def state(self, devices: Iterable[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in devices:
+            top = os.path.realpath(f"{BUS}/devices/{name}")
+            if not os.path.isdir(top):
+                continue
+            self._add(found, name, top)
+            for child in os.listdir(top):
+                if child.partition(".")[0].rstrip("0123456789") in ("wq", "engine", "group"):
+                    self._add(found, child, f"{top}/{child}")
+            if os.path.isdir("/dev/iax"):
+                for node in os.listdir("/dev/iax"):
+                    if node.startswith(f"wq{name[3:]}."):
+                        mode = stat.S_IMODE(os.stat(f"/dev/iax/{node}").st_mode)
+                        number = found.get(f"{node}/iax!{node}/dev", "\n")
+                        found[f"/dev/iax/{node}"] = f"c{mode:04o} {number.strip()}"
+        return found
+
+    def _add(self, found: dict[str, Any], prefix: str, folder: str) -> None:
+        for name in os.listdir(folder):
+            path = f"{folder}/{name}"
+            if name == "driver":
+                found[f"{prefix}/driver"] = os.readlink(path).rpartition("/")[2]
+            elif name.startswith(("iax!", "file")):
+                found[f"{prefix}/{name}"] = "dir"
+                self._add(found, f"{prefix}/{name}", path)
+            elif name != "uevent" and os.path.isfile(path) and os.stat(path).st_mode & 0o444:
+                try:
+                    with open(path, "rb", buffering=0) as file:
+                        found[f"{prefix}/{name}"] = file.read(4096).decode("latin-1")
+                except OSError as error:
+                    found[f"{prefix}/{name}"] = {"e": _named(error)}
+
+    def apply(self, record: dict[str, Any]) -> Outcome | None:
+        if record["op"] in ("mmap", "poll", "insmod", "rmmod", "list", "cdev_read"):
+            return None
+        try:
+            return self._apply(record)
+        except OSError as error:
+            return Outcome(_named(error))
+
+    def _apply(self, record: dict[str, Any]) -> Outcome | None:
+        op = record["op"]
+        if op == "read":
+            with open(self.path(record["attr"]), "rb", buffering=0) as file:
+                return Outcome(val=file.read(4096).decode("latin-1"))
+        if op in ("write", "bind", "unbind"):
+            attr = record["attr"] if op == "write" else f"drivers/{record['drv']}/{op}"
+            handle = os.open(self.path(attr), os.O_WRONLY)
+            try:
+                return Outcome(n=os.write(handle, _encoded(record["val"])))
+            finally:
+                os.close(handle)
+        if op == "open":
+            path = f"/dev/iax/{record['wq']}"
+            if record["proc"] == "self":
+                self._slots[record["slot"]] = os.open(path, os.O_RDWR)
+            else:
+                self._slots[record["slot"]] = _Child(path)
+            return Outcome()
+        if op == "close":
+            slot = self._slots.pop(record["slot"])
+            slot.close() if isinstance(slot, _Child) else os.close(slot)
+            return Outcome()
+        if op == "cdev_write":
+            slot = self._slots[record["slot"]]
+            if isinstance(slot, _Child):
+                return None
+            return Outcome(n=os.write(slot, _encoded(record["val"])))
+        return Outcome()
+
+
+class _Child:
+    """A file opened by a process of its own."""
+
+    def __init__(self, path: str) -> None:
+        ours, theirs = os.pipe()
+        back, tell = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(theirs)
+            os.close(back)
+            number = 0
+            try:
+                os.open(path, os.O_RDWR)
+            except OSError as error:
+                number = error.errno or errno.EIO
+            os.write(tell, bytes((number,)))
+            os.read(ours, 1)
+            os._exit(0)
+        os.close(ours)
+        os.close(tell)
+        self._hold = theirs
+        number = os.read(back, 1)[0]
+        os.close(back)
+        if number:
+            self.close()
+            raise OSError(number, os.strerror(number))
+
+    def close(self) -> None:
+        os.close(self._hold)
+        os.waitpid(self._pid, 0)
+
+
+def packed(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and text of every recording in the archives of a folder."""
+    import tarfile
+
+    for archive in sorted(folder.glob("idxd-traces*.tar.xz")):
+        with tarfile.open(archive, "r:xz") as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is not None:
+                    yield member.name.removesuffix(".jsonl"), file.read()
+
+
+def main(paths: list[str]) -> int:
+    """Replay files by system calls; prints the agreement."""
+    total = Agreement()
+    backend = SystemCalls()
+    for path in paths:
+        total.add(replay(read(Path(path)), backend, Path(path).name))
+    json.dump(total.__dict__, sys.stdout)
+    print()
+    return 1 if total.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
