@@ -118,6 +118,16 @@ def _loosened(state: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _parameters(following: list[dict[str, Any]]) -> dict[str, bool]:
+    """Module parameters of an insmod: they are not in its record, but are read right after it."""
+    prefix = "/sys/module/idxd/parameters/"
+    return {
+        record["attr"].removeprefix(prefix): record["val"][:1] == "Y"
+        for record in following
+        if record["op"] == "read" and record["attr"].startswith(prefix)
+    }
+
+
 def _comparable_commands(commands: list[Any]) -> list[Any]:
     # A PASID is handed out by the IOMMU driver, over all that use it on the machine.
     return [[c[0], 0 if c[0] == "DRAIN_PASID" else c[1], c[2]] for c in commands][-30:]
@@ -132,6 +142,8 @@ def replay(records: list[dict[str, Any]], backend: Backend, name: str) -> Agreem
     aborted = any(r.get("aborted") for r in rest)
     last = max((n for n, r in enumerate(rest) if r["op"] not in ("end", "note")), default=0)
     for number, record in enumerate(rest):
+        if record["op"] == "insmod":
+            record = {**record, "parameters": _parameters(rest[number + 1 : number + 4])}
         op = record["op"]
         if op in ("end", "note"):
             continue
@@ -265,8 +277,11 @@ class Direct(Backend):
             return self._file(op, record)
         if op == "list":
             return self._list(record)
-        if op in ("insmod", "rmmod"):
-            getattr(self._machine, op)(record["module"])
+        if op == "insmod":
+            self._machine.insmod(record["module"], **record.get("parameters", {}))
+            return Outcome()
+        if op == "rmmod":
+            self._machine.rmmod(record["module"])
             return Outcome()
         if op in ("sleep", "sync"):
             return Outcome()
@@ -283,7 +298,9 @@ class Direct(Backend):
         node.store(_encoded(record["val"]))
         return Outcome()
 
-    def _file(self, op: str, record: dict[str, Any]) -> Outcome:
+    def _file(self, op: str, record: dict[str, Any]) -> Outcome | None:
+        if record["slot"] not in self._slots:
+            return None  # the recorder's own answer for a file that never opened
         file, caller = self._slots[record["slot"]]
         if op == "close":
             del self._slots[record["slot"]]

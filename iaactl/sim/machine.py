@@ -213,9 +213,12 @@ class Machine:
     def execute(self, execute: Callable[[WorkQueue, bytes, Caller], None] | None) -> None:
         self.kernel.execute = execute
 
-    def insmod(self, module: str) -> None:
-        """Load `idxd` or `iaa_crypto`; raises OSError as init_module(2)."""
-        self.kernel.insmod(module)
+    def insmod(self, module: str, **parameters: bool) -> None:
+        """Load `idxd` (parameters sva, tc_override) or `iaa_crypto`.
+
+        Raises OSError as init_module(2).
+        """
+        self.kernel.insmod(module, **parameters)
 
     def rmmod(self, module: str) -> None:
         """Unload a module; raises OSError as delete_module(2)."""

@@ -147,7 +147,7 @@ class CryptoDriver(WqDriver):
         self.taken = 0
         self.registered_once = False
         self.verify_compress = True
-        self.sync_mode = b"async"
+        self.sync_mode = b"sync"
 
     def before_enable(self, wq: WorkQueue) -> None:
         if wq.device.spec.kind != "iax":
@@ -287,23 +287,18 @@ class Bus:
 
     def release(self, thing: Bound) -> None:
         """Unbind an object from its driver."""
-        assert thing.driver is not None
-        self.drivers[thing.driver].remove(thing)
-        self.detach(thing)
-
-    def reattach(self, wq: WorkQueue) -> None:
-        """Bind a work queue to the user driver again, as after a reset; a refusal leaves it off."""
-        self._try(self.drivers["user"], wq)
-
-    def detach(self, thing: Bound) -> None:
-        """Take the links between an object and its driver away."""
         name = thing.driver
         assert name is not None
+        self.drivers[name].remove(thing)
         thing.driver = None
         self.kernel.directory_of(thing).remove("driver")
         self.folders.directory(name).remove(thing.sysname)
         path = self.kernel.path_of(thing)
         self.kernel.announce("unbind", path, self.kernel.directory_of(thing))
+
+    def reattach(self, thing: Bound, driver: str) -> None:
+        """Bind an object again, as the driver does after a reset; a refusal leaves it unbound."""
+        self._try(self.drivers[driver], thing)
 
     def _bind(self, driver: Driver, data: bytes) -> None:
         thing = self.find(data)

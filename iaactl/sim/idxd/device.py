@@ -168,7 +168,5 @@ class Hardware:
             if name == DISABLE_WQ:
                 self.wqs[base + bit].enabled = False
             elif name == RESET_WQ:
-                kept = self.wqs[base + bit] if not self.cap.configurable else WqTable()
-                self.wqs[base + bit] = kept
-                kept.enabled = False
+                self.wqs[base + bit] = WqTable()
         return 0

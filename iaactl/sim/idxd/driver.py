@@ -109,7 +109,8 @@ class Idxd:
             table.block_on_fault = preset.block_on_fault
             table.pasid_enable = not preset.dedicated
             wq.group = preset.group
-            self.hw.groups[preset.group].wqs.add(preset.index)
+            if preset.group != -1:
+                self.hw.groups[preset.group].wqs.add(preset.index)
         for group, engines in self.spec.preset_engines.items():
             for engine in engines:
                 self.engines[engine] = int(group)
@@ -137,11 +138,6 @@ class Idxd:
 
         Raises EINVAL, EOPNOTSUPP with or without a cmd_status.
         """
-        for group in self.groups:
-            if group.traffic_class_a == -1:
-                group.traffic_class_a = 0
-            if group.traffic_class_b == -1:
-                group.traffic_class_b = 1
         grouped = [wq for wq in self.wqs if wq.group != -1]
         for wq in grouped:
             if wq.shared and not wq.shared_supported:
@@ -158,11 +154,17 @@ class Idxd:
             table = self.hw.wqs[wq.index]
             table.size = wq.size & 0xFFFF
             table.threshold = wq.threshold
-            table.dedicated = wq.dedicated
             table.priority = wq.priority
-            table.block_on_fault = wq.block_on_fault
-            table.pasid_enable = wq.shared
+            # Single bits are only ever set: what a refused enable left stays until a reset.
+            table.dedicated |= wq.dedicated
+            table.block_on_fault |= wq.block_on_fault
+            table.pasid_enable |= wq.shared
             table.transfer_shift = wq.max_transfer_size.bit_length() - 1
+        for group in self.groups:
+            if group.traffic_class_a == -1:
+                group.traffic_class_a = 0
+            if group.traffic_class_b == -1:
+                group.traffic_class_b = 1
         for index, entry in enumerate(self.hw.groups):
             entry.wqs = {wq.index for wq in grouped if wq.group == index}
             entry.engines = {n for n, group in enumerate(self.engines) if group == index}
@@ -223,28 +225,25 @@ class Idxd:
         """The PCI function is reset: the driver stops the device and tries to bring it back.
 
         Engines and groups come back, and of the work queues those that a user driver had
-        enabled; where there is none, the device stays off and unbound.
+        enabled; where there is none, the device stays off and unbound. A device that was off is
+        enabled if what is configured for it allows that.
         """
-        if self.state != ENABLED or not self.configurable:
-            return
         kernel = self.host.spec.kernel
         users = [wq for wq in self.wqs if wq.state == ENABLED and wq.driver == "user"]
         saved = [(wq, dict(vars(wq))) for wq in users]
         engines, groups, log = list(self.engines), list(self.groups), self.event_log_size
-        self.remove()
-        if kernel.oops_on_reset_without_event_log and not self.cap.event_log:
+        if self.state == ENABLED:
+            self.host.bus.release(self)
+        if self.configurable and kernel.oops_on_reset_without_event_log and not self.cap.event_log:
             raise refuse(errno.EIO)
         self.engines, self.groups, self.event_log_size = engines, groups, log
         for wq, values in saved:
             for name in _RESTORED:
                 setattr(wq, name, values[name])
-        try:
-            self.probe()
-        except OSError:
-            self.host.bus.detach(self)
-            return
-        for wq in users:
-            self.host.bus.reattach(wq)
+        self.host.bus.reattach(self, "idxd")
+        if self.driver is not None:
+            for wq in users:
+                self.host.bus.reattach(wq, "user")
 
     # -- work queues --------------------------------------------------------------------------
 

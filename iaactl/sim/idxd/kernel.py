@@ -56,8 +56,8 @@ class Kernel:
         self._emit = emit
         self.command_fault: Callable[[str, str, int], int | None] | None = None
         self.execute: Callable[[WorkQueue, bytes, Caller], None] | None = None
-        self.sva = spec.sva
-        self.tc_override = spec.tc_override
+        self.sva = True
+        self.tc_override = False
         self.open_files = 0
         self._minors = _Numbers()
         self._files = _Numbers()
@@ -270,14 +270,17 @@ class Kernel:
         self.root.directory("dev")
         self.pci.publish()
         for module in self.spec.modules:
-            self.insmod(module)
+            if module == "idxd":
+                self.insmod(module, sva=self.spec.sva, tc_override=self.spec.tc_override)
+            else:
+                self.insmod(module)
         if self.spec.disabled:
             for device in self.devices.values():
                 if device.driver is not None:
                     self.bus.release(device)
 
-    def insmod(self, module: str) -> None:
-        """Load a module. Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses."""
+    def insmod(self, module: str, *, sva: bool = True, tc_override: bool = False) -> None:
+        """Load a module; the parameters are idxd's. Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses."""
         modules = self.root.directory("sys/module")
         if module not in ("idxd", "iaa_crypto"):
             raise refuse(errno.ENOENT)
@@ -291,6 +294,7 @@ class Kernel:
             return
         if "movdir64b" not in self.spec.cpu_flags:
             raise refuse(errno.ENODEV)
+        self.sva, self.tc_override = sva, tc_override
         self._publish_idxd_module(modules.add("idxd", Directory()))
         self.bus = Bus(self)
         for driver in (DeviceDriver(self), DmaDriver(self), UserDriver(self)):

@@ -97,7 +97,8 @@ def mask(data: bytes, bits: int = 256) -> int:
             raise refuse(errno.EINVAL)
         if len(digits) > 8:
             raise refuse(errno.EOVERFLOW)
-        value = value << 32 | (int(digits, 16) if digits else 0)
+        if digits:  # an empty group does not count as one
+            value = value << 32 | int(digits, 16)
     return value
 
 
