@@ -1,7 +1,7 @@
 """Serves a tree of `kernfs` nodes as files through libfuse3 (mfusepy), with sysfs' manners.
 
 One write(2) is one store, one open file keeps one show until it is read from offset 0 again,
-opening against the mode is EACCES even for root, and nothing is cached. The loop is single
+opening against the mode is EACCES even for root, and no content is cached. The loop is single
 threaded: close(2) does not wait for FUSE_RELEASE, so only strict order lets the next operation
 see that a file is closed.
 """
@@ -22,11 +22,15 @@ from iaactl.errors import HostError
 from iaactl.sim import kernfs
 from iaactl.sim.faults import Effect, Fault, Faults
 from iaactl.sim.journal import Journal
+from iaactl.sim.permissions import READ, WRITE, permitted
 
 # Sonames of libfuse 3.0 to 3.16, and of 3.17 and later; release 2 has another mount protocol.
 LIBFUSE3 = ("libfuse3.so.3", "libfuse3.so.4")
 
 _PAGE = 4096
+# The kernel may remember that a name exists: every operation on it comes here all the same, and is
+# refused once the name is gone. Names that do not exist are never remembered.
+_NAMES_KEPT_S = 3600
 # What a file without a poll method reports: POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM.
 _ALWAYS_READY = 0x145
 # How much of the configuration space a user without CAP_SYS_ADMIN may read.
@@ -141,9 +145,8 @@ class Server:
             nothreads=True,
             fsname="iaactl-sim",
             allow_other=True,
-            default_permissions=True,
             attr_timeout=0,
-            entry_timeout=0,
+            entry_timeout=_NAMES_KEPT_S,
             negative_timeout=0,
         )
 
@@ -204,13 +207,31 @@ class Server:
     def chmod(self, path: str, mode: int) -> int:
         """Permissions of a node, as sysfs and devtmpfs allow it."""
         with self._machine.lock:
-            self._tree.at(path).mode = stat.S_IMODE(mode)
+            self._own(path).mode = stat.S_IMODE(mode)
+        return 0
+
+    def _own(self, path: str) -> kernfs.Node:
+        """The node, if it is the caller's to change; EPERM else."""
+        node = self._tree.at(path)
+        if self._caller().uid not in (0, node.uid):
+            raise kernfs.refuse(errno.EPERM)
+        return node
+
+    def access(self, path: str, amode: int) -> int:
+        """access(2)."""
+        with self._machine.lock:
+            node = self._tree.at(path)
+            wanted = amode & (READ | WRITE)
+            if isinstance(node, kernfs.Attribute | kernfs.Binary | kernfs.DeviceNode) and not (
+                permitted(node, self._caller(), wanted)
+            ):
+                raise kernfs.refuse(errno.EACCES)
         return 0
 
     def chown(self, path: str, uid: int, gid: int) -> int:
         """Owner of a node; all ones leave it as it is."""
         with self._machine.lock:
-            node = self._tree.at(path)
+            node = self._own(path)
             node.uid = node.uid if uid in (-1, 0xFFFFFFFF) else uid
             node.gid = node.gid if gid in (-1, 0xFFFFFFFF) else gid
         return 0
@@ -260,7 +281,7 @@ class Server:
     # Open files ---------------------------------------------------------------------------
 
     def open(self, path: str, fi: Any) -> int:
-        """open(2), after the kernel has checked the permissions of the caller."""
+        """open(2)."""
         caller = self._caller()
         try:
             with self._machine.lock:
@@ -279,6 +300,9 @@ class Server:
     def _open(self, path: str, flags: int, caller: kernfs.Caller) -> _Open:
         node = self._tree.at(path)
         access = flags & os.O_ACCMODE
+        wanted = (READ if access != os.O_WRONLY else 0) | (WRITE if access != os.O_RDONLY else 0)
+        if not permitted(node, caller, wanted):
+            raise kernfs.refuse(errno.EACCES)
         if not isinstance(node, kernfs.DeviceNode):
             # sysfs has no override for the super user where an operation does not exist.
             if access in (os.O_WRONLY, os.O_RDWR) and not node.mode & 0o222:
