@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import shlex
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -151,8 +152,11 @@ class _World:
         try:
             os.read(served, 1)
             mounts.put_in_place(self._binds, self._files)
+            own = str(Path(sys.executable).parent)  # so that `iaactl` is the one that runs this
+            path = self._order.environment.get("PATH", os.defpath)
             environment = {
                 **self._order.environment,
+                "PATH": path if own in path.split(":") else f"{own}:{path}",
                 "SYSTEMD_DEVICE_VERIFY_SYSFS": "0",
                 NAME_VARIABLE: self._order.spec.name,
             }
