@@ -218,7 +218,9 @@ class Applier:
             for part in plan.changed:
                 try:
                     self._perform(configurator, part.steps)
-                except (IaactlError, OSError) as error:
+                except IaactlError as error:
+                    failures.append(f"{error.message} ({error.hint})" if error.hint else str(error))
+                except OSError as error:
                     failures.append(str(error))
         try:
             current = self._access.rules()

@@ -41,7 +41,7 @@ _MEANINGS = {
 
 
 def errno_text(number: int) -> str:
-    """`EPERM (Operation not permitted)` for 1; the number itself where the C library has no name."""
+    """`EPERM (Operation not permitted)` for 1; the number itself where there is no name."""
     name = errno_names.errorcode.get(number)
     if number == errno_names.EOPNOTSUPP:
         name = "EOPNOTSUPP"  # ENOTSUP is the same number, but not the kernel's word

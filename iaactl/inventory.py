@@ -162,7 +162,12 @@ def named(inventory: Inventory, name: str) -> Device | WorkQueue | Engine | Grou
     for device in inventory.devices:
         if name in (device.id, device.pci, device.pci.removeprefix("0000:")):
             return device
-        for thing in (*device.work_queues, *device.engines, *device.groups):
+        members: tuple[WorkQueue | Engine | Group, ...] = (
+            *device.work_queues,
+            *device.engines,
+            *device.groups,
+        )
+        for thing in members:
             if thing.id == short and name in (short, f"{device.id}/{short}"):
                 return thing
     known = ", ".join(device.id for device in inventory.devices)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from iaactl.cli.output import Output
-from iaactl.cli.params import PROFILE, consent_options, json_option, yes_option
+from iaactl.cli.params import PROFILE, changing_options, json_option
 from iaactl.errors import ExitCode
 
 
@@ -16,14 +16,13 @@ from iaactl.errors import ExitCode
 Examples:
   iaactl apply qemu-migration                ask, then do
   iaactl apply ./mine.yaml --yes
-  iaactl apply plan.json                     a plan saved by `iaactl plan -o`; stale ones are refused
+  iaactl apply plan.json                     what `iaactl plan -o` saved; refused when stale
   iaactl apply qemu-migration --take-over iaa_crypto
 """
 )
 @click.argument("profile", type=PROFILE, help="A profile (file, name, preset) or a saved plan.")
 @click.option("--check", is_flag=True, help="Only say whether it could be done; exit 6 on changes.")
-@yes_option
-@consent_options
+@changing_options
 @json_option
 @click.pass_obj
 def command(

@@ -5,15 +5,15 @@ Completion runs at every TAB: nothing here may import pydantic, pyudev or cffi.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-BUS = "/sys/bus/dsa/devices"
+BUS = Path("/sys/bus/dsa/devices")
 _DIGITS = re.compile(r"([0-9]+)")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,13 +24,13 @@ def _key(text: str) -> list[tuple[int, str]]:
 
 def _objects(pattern: str) -> list[str]:
     try:
-        names = os.listdir(BUS)
+        names = [path.name for path in BUS.iterdir()]
     except OSError:
         return []
     return sorted((n for n in names if re.fullmatch(pattern, n)), key=_key)
 
 
-class BusName(click.ParamType):
+class BusName(click.ParamType[str]):
     """A name on the dsa bus; `pattern` says which kinds are completed."""
 
     name = "name"
@@ -51,7 +51,7 @@ WORK_QUEUE = BusName(r"wq[0-9]+\.[0-9]+", "wq")
 OBJECT = BusName(r"(iax[0-9]+|(wq|engine|group)[0-9]+\.[0-9]+)", "name")
 
 
-class ProfileName(click.ParamType):
+class ProfileName(click.ParamType[str]):
     """A profile: file, known name or preset."""
 
     name = "profile"
@@ -62,16 +62,13 @@ class ProfileName(click.ParamType):
         """Known names, then files."""
         import iaactl
 
-        package = os.path.dirname(iaactl.__file__)
+        package = Path(iaactl.__file__).parent
         folders = (
-            "/etc/iaactl/profiles",
-            os.path.join(package, "_profiles"),
-            os.path.join(os.path.dirname(package), "profiles"),
+            Path("/etc/iaactl/profiles"),
+            package / "_profiles",
+            package.parent / "profiles",
         )
-        names: set[str] = set()
-        for folder in folders:
-            if os.path.isdir(folder):
-                names |= {f[:-5] for f in os.listdir(folder) if f.endswith(".yaml")}
+        names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
         found = [CompletionItem(n) for n in sorted(names) if n.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
 
@@ -79,11 +76,26 @@ class ProfileName(click.ParamType):
 PROFILE = ProfileName()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
-def consent_options(function: F) -> F:
-    """--take-over and --force, which name what may be taken from whom."""
+def _more_verbose(ctx: click.Context, param: click.Parameter, value: int) -> int:
+    ctx.obj.verbose += value
+    return value
+
+
+def changing_options(function: F) -> F:
+    """What commands that change devices share: -v, --yes, --take-over and --force."""
+    function = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_more_verbose,
+        help="Show each step; -vv each write to the driver.",
+    )(function)
+    function = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")(
+        function
+    )
     function = click.option(
         "--force",
         "force",

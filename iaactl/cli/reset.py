@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from iaactl.cli.output import Output
-from iaactl.cli.params import DEVICE, consent_options, json_option, yes_option
+from iaactl.cli.params import DEVICE, changing_options, json_option
 from iaactl.errors import DeviceNotFound, ExitCode
 
 
@@ -18,8 +18,7 @@ Examples:
 )
 @click.argument("devices", type=DEVICE, nargs=-1, help="Names of devices, e.g. iax1.")
 @click.option("-a", "--all", "everything", is_flag=True, help="All IAA devices.")
-@yes_option
-@consent_options
+@changing_options
 @json_option
 @click.pass_obj
 def command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from iaactl.cli.output import Output
-from iaactl.cli.params import consent_options, json_option, yes_option
+from iaactl.cli.params import changing_options, json_option
 from iaactl.errors import ExitCode
 
 
@@ -17,8 +17,7 @@ Examples:
 """
 )
 @click.argument("point", required=False, help="Name of a restore point; default: the newest.")
-@yes_option
-@consent_options
+@changing_options
 @json_option
 @click.pass_obj
 def command(

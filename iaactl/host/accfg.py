@@ -8,6 +8,7 @@ but configuring uses it. Each write is read back from sysfs, because the library
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -240,9 +241,13 @@ class AccelConfig:
         label = name if name == device else f"{device}/{name}"
         if status:
             reason += f"; cmd_status {status:#x}: {explain(status)}"
+        hint = f"`iaactl show {name}` and the kernel log (dmesg) may tell more"
+        if abs(result) == errno.EEXIST and self._read(name, "driver_name") == "crypto":
+            # The driver cannot register its algorithm twice: a bug of Linux up to 7.3 at least.
+            hint = "iaa_crypto must be reloaded first: rmmod iaa_crypto && modprobe iaa_crypto"
         raise DeviceCommandFailed(
             f"{verb} {label} failed: {reason}",
-            hint=f"`iaactl show {name}` and the kernel log (dmesg) may tell more",
+            hint=hint,
             object=label,
             errno=abs(result),
             cmd_status=status,

@@ -56,7 +56,7 @@ class RestoreFiles:
     def names(self) -> list[str]:
         """All points, oldest first."""
         try:
-            files = os.listdir(self._directory)
+            files = [path.name for path in self._directory.iterdir()]
         except OSError:
             return []
         points = (f.removesuffix(CLOSED).removesuffix(".open") for f in files if f.endswith(CLOSED))

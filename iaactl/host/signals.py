@@ -1,4 +1,4 @@
-"""Signals: the end of a terminal session is an interruption, and putting back is not interrupted."""
+"""Signals: a terminal that ends is an interruption, and putting back is not interrupted."""
 
 from __future__ import annotations
 

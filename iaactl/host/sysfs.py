@@ -20,8 +20,8 @@ from iaactl.model.evidence import BusObject, NodeEvidence, PciEvidence, TreeEvid
 IAA_FUNCTIONS = frozenset({(0x8086, 0x0CFE), (0x8086, 0x1216), (0x8086, 0xB02D)})
 """Vendor and device ids of IAA (SPR/EMR/GNR, DMR, PTL). Source: idxd's PCI id table."""
 
-_OBJECT = re.compile(r"(iax|dsa)[0-9]+|(wq|engine|group)[0-9]+\.[0-9]+")
-_DSA = re.compile(r"/dsa[0-9]+(/|$)")
+_DEVICE = re.compile(r"iax[0-9]+")
+_MEMBER = re.compile(r"(wq|engine|group)[0-9]+\.[0-9]+")
 _OWNERS = {"wq": Owner.WQ, "engine": Owner.ENGINE, "group": Owner.GROUP}
 _FLAGS = ("enqcmd", "movdir64b", "hypervisor")
 _MODULES = ("idxd", "iaa_crypto")
@@ -64,9 +64,16 @@ def _number(path: Path, base: int = 0) -> int | None:
 
 def _link(path: Path) -> str | None:
     try:
-        return os.readlink(path).rpartition("/")[2]
+        return path.readlink().name
     except OSError:
         return None
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in directory.iterdir())
+    except OSError:
+        return []
 
 
 def _cpus(text: str) -> list[int]:
@@ -100,11 +107,7 @@ class Sysfs:
 
     def _listed(self, subsystem: str) -> Iterable[str]:
         bus = self._path(f"/sys/bus/{subsystem}/devices")
-        try:
-            names = sorted(os.listdir(bus))
-        except OSError:
-            return []
-        return [os.path.realpath(bus / name) for name in names]
+        return [str((bus / name).resolve()) for name in _names(bus)]
 
     def _attributes(self, owner: Owner, path: Path) -> dict[str, str | Unreadable]:
         found: dict[str, str | Unreadable] = {}
@@ -136,28 +139,37 @@ class Sysfs:
 
     def _pids(self, path: Path, wq: str) -> tuple[int, ...]:
         cdev = path / f"iax!{wq}"
-        try:
-            files = [name for name in os.listdir(cdev) if name.startswith("file")]
-        except OSError:
-            return ()
+        files = (name for name in _names(cdev) if name.startswith("file"))
         pids = (_number(cdev / name / "pid", 10) for name in files)
         return tuple(sorted(pid for pid in pids if pid is not None))
 
-    def _object(self, real: str) -> BusObject | None:
+    def _device(self, real: str) -> list[BusObject]:
+        """A device and its work queues, engines and groups, which are directories in its own."""
         path = Path(real)
-        if not _OBJECT.fullmatch(path.name) or _DSA.search(real):
-            return None
-        kind = next((k for k in _OWNERS if path.name.startswith(k)), None)
-        owner = _OWNERS[kind] if kind else Owner.DEVICE
+        found = [
+            BusObject(
+                name=path.name,
+                path=real,
+                attributes=self._attributes(Owner.DEVICE, path),
+                driver=_link(path / "driver"),
+            )
+        ]
+        return found + [
+            self._member(path, name) for name in _names(path) if _MEMBER.fullmatch(name)
+        ]
+
+    def _member(self, device: Path, name: str) -> BusObject:
+        path = device / name
+        owner = next(owner for kind, owner in _OWNERS.items() if name.startswith(kind))
         is_wq = owner is Owner.WQ
         return BusObject(
-            name=path.name,
-            path=real,
+            name=name,
+            path=str(path),
             attributes=self._attributes(owner, path),
-            driver=_link(path / "driver"),
-            parent=path.parent.name if kind else None,
-            node=self._node(path.name) if is_wq else None,
-            client_pids=self._pids(path, path.name) if is_wq else (),
+            driver=_link(path / "driver") if is_wq else None,
+            parent=device.name,
+            node=self._node(name) if is_wq else None,
+            client_pids=self._pids(path, name) if is_wq else (),
         )
 
     def _function(self, real: str) -> PciEvidence | None:
@@ -206,12 +218,14 @@ class Sysfs:
 
     def snapshot(self) -> TreeEvidence:
         """Read everything once. Objects that vanish meanwhile are left out."""
-        objects = [thing for real in self._enumerate("dsa") if (thing := self._object(real))]
+        objects = [
+            thing
+            for real in self._enumerate("dsa")
+            if _DEVICE.fullmatch(real.rpartition("/")[2])
+            for thing in self._device(real)
+        ]
         functions = [thing for real in self._enumerate("pci") if (thing := self._function(real))]
-        try:
-            drivers = tuple(sorted(os.listdir(self._path("/sys/bus/dsa/drivers"))))
-        except OSError:
-            drivers = ()
+        drivers = tuple(_names(self._path("/sys/bus/dsa/drivers")))
         modules = tuple(m for m in _MODULES if self._path(f"/sys/module/{m}").exists())
         return TreeEvidence(
             objects=tuple(objects),

@@ -20,8 +20,11 @@ def _context() -> pyudev.Context:
 
 
 def enumerate_devices(subsystem: str) -> Iterable[str]:
-    """The sysfs paths of all devices of a subsystem, in libudev's order."""
-    return [device.sys_path for device in _context().list_devices(subsystem=subsystem)]
+    """The sysfs paths of a subsystem's devices, in libudev's order; of `dsa` only IAA devices."""
+    found = _context().list_devices(subsystem=subsystem)
+    if subsystem == "dsa":
+        found = found.match_sys_name("iax*")
+    return [device.sys_path for device in found]
 
 
 class UdevEvents:

@@ -8,6 +8,7 @@ such attribute, or that reading it fails by design.
 from __future__ import annotations
 
 from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict, Field
 
 

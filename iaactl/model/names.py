@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _DEVICE = re.compile(r"(?P<kind>iax|dsa)(?P<id>0|[1-9][0-9]*)")
 _MEMBER = re.compile(
@@ -15,7 +15,8 @@ _PCI = re.compile(
 _DIGITS = re.compile(r"([0-9]+)")
 
 
-class DeviceName(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class DeviceName:
     """`iax1`: the driver's kind of device and the id it shares with DSA devices."""
 
     kind: str
@@ -25,7 +26,8 @@ class DeviceName(NamedTuple):
         return f"{self.kind}{self.id}"
 
 
-class MemberName(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MemberName:
     """`wq1.0`, `engine1.3`, `group1.0`: kind, id of the device, index within the device."""
 
     kind: str

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
+from iaactl.model.attributes import BY_NAME, Owner
 from iaactl.model.device import Access, Device, Inventory, WorkQueue
 from iaactl.model.finding import Finding, Severity
 from iaactl.model.names import natural
@@ -30,10 +31,12 @@ def fingerprint(inventory: Inventory, names: Iterable[str]) -> str:
 
 
 def _changes(device: Device, different: dict[Key, tuple[str | None, str]]) -> list[Change]:
-    def order(key: Key) -> tuple[int, tuple[str | int, ...]]:
+    def order(key: Key) -> tuple[int, tuple[str | int, ...], int]:
         kinds = ("group", "engine", "wq")
         rank = next((n for n, kind in enumerate(kinds) if key.object.startswith(kind)), 3)
-        return rank, natural(key.object)
+        spec = BY_NAME.get((Owner.WQ, key.attribute)) if key.is_wq else None
+        state_last = 99 if key.attribute == "state" else (spec.rank if spec else 0)
+        return rank, natural(key.object), state_last
 
     return [
         Change(object=key.object, attribute=key.attribute, before=different[key][0], after=after)

@@ -234,12 +234,12 @@ class _Steps:
             self.write_wq(name)
         for name in late:
             self.write_wanted(name, "size")
-            group = self.want(name, "group_id")
-            if group == "-1":
-                self.write(name, "group_id", group)
-            elif group is not None:
+            number = self.want(name, "group_id")
+            if number == "-1":
+                self.write(name, "group_id", number)
+            elif number is not None:
                 self.park(name)
-                self.write(name, "group_id", group)
+                self.write(name, "group_id", number)
         self.act(Action.ENABLE_DEVICE, device.id)
         for name in on:
             self.act(Action.ENABLE_WQ, name)

@@ -45,15 +45,16 @@ def _words(match: Match) -> str:
 def _pick(match: Match, free: list[Device], where: str) -> tuple[list[Device], list[Finding]]:
     """The devices that one entry takes out of `free`, and what it misses."""
     fitting = [device for device in free if _holds(match, device)]
-    missing: list[Finding] = []
-    for name in match.names or ():
-        if not any(device.id == name for device in free):
-            missing.append(_error("IAA-P001", name, f"{where}: there is no free device {name}"))
-    for address in match.pci or ():
-        if not any(device.pci == address for device in free):
-            missing.append(
-                _error("IAA-P001", address, f"{where}: there is no free IAA device at {address}")
-            )
+    missing = [
+        _error("IAA-P001", name, f"{where}: there is no free device {name}")
+        for name in match.names or ()
+        if not any(device.id == name for device in free)
+    ]
+    missing += [
+        _error("IAA-P001", address, f"{where}: there is no free IAA device at {address}")
+        for address in match.pci or ()
+        if not any(device.pci == address for device in free)
+    ]
     if match.count is not None:
         if len(fitting) < match.count:
             missing.append(

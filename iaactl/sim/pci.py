@@ -144,9 +144,7 @@ class PciFunction:
 
     def _modalias(self) -> str:
         spec = self.spec
-        return (
-            f"pci:v{spec.vendor:08X}d{spec.device:08X}sv{spec.vendor:08X}sd00000000bc08sc80i00"
-        )
+        return f"pci:v{spec.vendor:08X}d{spec.device:08X}sv{spec.vendor:08X}sd00000000bc08sc80i00"
 
     def _show_uevent(self) -> bytes:
         spec = self.spec

@@ -23,11 +23,16 @@ _OURS = re.compile(r"\b(dsa|iax|idxd)\b")
 _ITEM = re.compile(
     r'\s*(?P<key>[A-Z]+)(?:\{(?P<name>[^}]*)\})?\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>[^"]*)"\s*,?'
 )
-_MATCHES = frozenset(
-    ("SUBSYSTEM", "KERNEL", "ACTION", "DEVPATH", "DRIVER", "ATTR", "ENV")
-    + ("SUBSYSTEMS", "KERNELS", "DRIVERS", "ATTRS")
-)
 _PARENT_MATCHES = frozenset(("SUBSYSTEMS", "KERNELS", "DRIVERS", "ATTRS"))
+_MATCHES = _PARENT_MATCHES | {
+    "SUBSYSTEM",
+    "KERNEL",
+    "ACTION",
+    "DEVPATH",
+    "DRIVER",
+    "ATTR",
+    "ENV",
+}
 _ASSIGNMENTS = frozenset(("OWNER", "GROUP", "MODE", "ENV", "TAG", "GOTO", "LABEL"))
 
 

@@ -112,12 +112,12 @@ class KernelReceiver:
     def receive(self) -> dict[str, str]:
         """The variables of the next event, in their order."""
         data = self._socket.recv(1 << 16).decode("utf-8", "surrogateescape")
-        return dict(
-            (name, value)
+        return {
+            name: value
             for part in data.split("\0")[1:]
             for name, separator, value in (part.partition("="),)
             if separator
-        )
+        }
 
 
 class UdevSender:

@@ -24,9 +24,14 @@ _SIGN_STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=True,
+            overflow="ellipsis" if column == "LABEL" else "fold",
+        )
     return table
 
 
@@ -51,11 +56,14 @@ def _clients(wq: WorkQueue) -> str:
 
 
 def devices_table(inventory: Inventory, *, everything: bool) -> Table:
-    """Devices with their work queues beneath; unused work queues only with `everything`."""
+    """Devices with their work queues beneath; unused work queues only with `everything`.
+
+    Both kinds of row share columns: what a device has in PCI, a work queue has in MODE and TYPE.
+    """
     table = _table(
-        "NAME", "STATE", "NODE", "SOCKET", "PCI", "GROUP", "ENGINES", "MODE", "SIZE", "PRIO",
-        "TYPE", "LABEL", "OWNER", "CLIENTS",
-        right=("NODE", "SOCKET", "GROUP", "ENGINES", "SIZE", "PRIO"),
+        "NAME", "STATE", "NODE", "SKT", "PCI / MODE", "GRP", "ENG", "SIZE", "PRI", "TYPE", "LABEL",
+        "OWNER", "CLIENTS",
+        right=("NODE", "SKT", "GRP", "ENG", "SIZE", "PRI"),
     )  # fmt: skip
     for device in inventory.devices:
         used = sum(wq.size or 0 for wq in device.work_queues)
@@ -68,7 +76,6 @@ def devices_table(inventory: Inventory, *, everything: bool) -> Table:
             device.pci,
             "",
             f"{grouped}/{len(device.engines)}",
-            "",
             f"{used}/{device.max_work_queues_size}",
         )
         for wq in device.work_queues:
@@ -76,14 +83,13 @@ def devices_table(inventory: Inventory, *, everything: bool) -> Table:
                 continue
             engines = sum(1 for e in device.engines if e.group_id == wq.group_id != -1)
             table.add_row(
-                f"  {wq.id}",
+                f" {wq.id}",
                 _state(wq.state),
                 "",
                 "",
-                "",
+                f"  {wq.mode or '-'}",
                 _or_dash(None if wq.group_id == -1 else wq.group_id),
                 str(engines),
-                _or_dash(wq.mode),
                 _or_dash(wq.size),
                 _or_dash(wq.priority),
                 _or_dash(wq.type),
@@ -94,8 +100,8 @@ def devices_table(inventory: Inventory, *, everything: bool) -> Table:
     for function in inventory.functions:
         if function.idxd_device is None:
             table.add_row(
-                Text("(no device)", style="yellow"),
-                Text(f"driver {function.driver}" if function.driver else "no driver"),
+                Text("(none)", style="yellow"),
+                Text(function.driver or "no driver"),
                 str(function.numa_node),
                 _or_dash(function.socket),
                 function.address,
@@ -125,16 +131,26 @@ def consumers_table(queues: Iterable[ConsumerQueue]) -> Table:
 
 
 def findings_text(findings: Sequence[Finding]) -> list[Text]:
-    """Findings as lines: sign, code, sentence, and the remedy beneath."""
-    lines: list[Text] = []
+    """Findings as lines: sign, code, sentence, and the remedy beneath; alike ones together."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        sign = _SIGN.get(finding.severity, "?")
-        line = Text(f"{sign:<2} ", style=_SIGN_STYLE.get(finding.severity, ""))
-        line.append(f"{finding.code}  ", style="dim")
-        line.append(finding.sentence, style="default")
+        same = finding.sentence.replace(finding.subject, "")
+        for part in finding.subject.split("/"):
+            same = same.replace(part, "")
+        groups.setdefault((finding.code, same), []).append(finding)
+    lines: list[Text] = []
+    for group in groups.values():
+        first = group[0]
+        line = Text(f"{_SIGN.get(first.severity, '?'):<2} ", _SIGN_STYLE.get(first.severity, ""))
+        line.append(f"{first.code}  ", style="dim")
+        line.append(first.sentence, style="default")
         lines.append(line)
-        if finding.remedy:
-            lines.append(Text(f"             next: {finding.remedy}", style="dim"))
+        if len(group) > 1:
+            others = ", ".join(finding.subject for finding in group[1:])
+            lines.append(Text(f"             likewise {others}"))
+        if first.remedy:
+            remedies = list(dict.fromkeys(finding.remedy or "" for finding in group))
+            lines.append(Text(f"             next: {remedies[0]}", style="dim"))
     return lines
 
 

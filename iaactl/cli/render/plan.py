@@ -30,7 +30,9 @@ def _value(change: Change, value: str | None) -> str:
 
 
 def _sign(change: Change) -> str:
-    empty = ("0", "-1", "", "none", None)
+    if change.attribute == "group_id":
+        return "+" if change.before == "-1" else "-" if change.after == "-1" else "~"
+    empty = ("0", "", "none", None)
     if change.attribute == "state":
         return "+" if change.after == "enabled" else "-"
     if change.before in empty and change.after not in empty:
@@ -63,35 +65,80 @@ def _object(name: str, changes: list[Change]) -> Iterator[Text]:
         yield _line(_sign(change), text.rstrip())
 
 
-def _device(part: DevicePlan) -> Iterator[Text]:
-    yield Text.assemble((part.device, "bold"), f"  {part.pci}  node {part.numa_node}")
-    yield from _engines([c for c in part.changes if c.object.startswith("engine")])
+def _generic(part: DevicePlan) -> DevicePlan:
+    """The plan with `N` for the device's number, to see which devices get the same."""
+    number = part.device.lstrip("abcdefghijklmnopqrstuvwxyz")
+
+    def name(text: str) -> str:
+        head, dot, index = text.partition(".")
+        return f"{head.removesuffix(number)}N{dot}{index}"
+
+    return part.model_copy(
+        update={
+            "device": "",
+            "pci": "",
+            "numa_node": 0,
+            "changes": tuple(c.model_copy(update={"object": name(c.object)}) for c in part.changes),
+            "steps": (),
+            "access": tuple(a.model_copy(update={"wq": name(a.wq)}) for a in part.access),
+        }
+    )
+
+
+def _alike(parts: tuple[DevicePlan, ...]) -> list[list[DevicePlan]]:
+    """Plans in groups of the same changes, in the order of the first of each."""
+    groups: dict[str, list[DevicePlan]] = {}
+    for part in parts:
+        groups.setdefault(_generic(part).model_dump_json(), []).append(part)
+    return list(groups.values())
+
+
+def _devices(parts: list[DevicePlan]) -> Iterator[Text]:
+    first = parts[0]
+    shown = first if len(parts) == 1 else _generic(first)
+    if len(parts) == 1:
+        yield Text.assemble((first.device, "bold"), f"  {first.pci}  node {first.numa_node}")
+    else:
+        for node in sorted({part.numa_node for part in parts}):
+            names = " ".join(part.device for part in parts if part.numa_node == node)
+            yield Text.assemble((names, "bold"), f"  node {node}")
+        yield Text(f"  on each of these {len(parts)} devices (N is its number):", style="dim")
+    yield from _engines([c for c in shown.changes if c.object.startswith("engine")])
     rest: dict[str, list[Change]] = {}
-    for change in part.changes:
+    for change in shown.changes:
         if not change.object.startswith("engine"):
             rest.setdefault(change.object, []).append(change)
     for name, changes in rest.items():
         yield from _object(name, changes)
-    for access in part.access:
+    for access in shown.access:
         yield _line("+", f"{access.wq:<9} access  {access.owner}:{access.group} {access.mode:04o}")
 
 
 def _interruptions(plan: Plan) -> str | None:
     off = [s.object for p in plan.changed for s in p.steps if s.action is Action.DISABLE_DEVICE]
     wqs = [s.object for p in plan.changed for s in p.steps if s.action is Action.DISABLE_WQ]
-    if off:
-        return f"{', '.join(off)} will be disabled for the duration"
-    if wqs:
-        return f"{', '.join(wqs)} will be disabled for the duration"
-    return None
+    names = off or wqs
+    if not names:
+        return None
+    kind = "devices" if off else "work queues"
+    what = ", ".join(names) if len(names) <= 4 else f"{len(names)} {kind}"
+    return f"{what} will be disabled for the duration"
 
 
 def consent_lines(consents: tuple[Consent, ...]) -> list[Text]:
     """What the plan takes from whom, and the option that allows it."""
     lines = []
+    groups: dict[tuple[str, str], list[Consent]] = {}
     for consent in consents:
-        lines.append(_line("!", consent.sentence))
-        lines.append(Text(f"    needs {consent.option}", style="dim"))
+        same = consent.sentence.replace(consent.object, "")
+        groups.setdefault((consent.kind, same), []).append(consent)
+    for group in groups.values():
+        lines.append(_line("!", group[0].sentence))
+        if len(group) > 1:
+            others = ", ".join(consent.object for consent in group[1:])
+            lines.append(Text(f"    likewise {others}"))
+        options = " ".join(dict.fromkeys(consent.option for consent in group))
+        lines.append(Text(f"    needs {options}", style="dim"))
     return lines
 
 
@@ -105,8 +152,8 @@ def plan_lines(plan: Plan) -> list[Text]:
             names = ", ".join(part.device for part in plan.devices)
             lines.append(Text(f"nothing to do: {names} already as wanted"))
         return lines
-    for part in plan.changed:
-        lines += [*_device(part), Text("")]
+    for parts in _alike(plan.changed):
+        lines += [*_devices(parts), Text("")]
     if plan.consents:
         lines += [*consent_lines(plan.consents), Text("")]
     changes = sum(len(p.changes) + len(p.access) for p in plan.changed)

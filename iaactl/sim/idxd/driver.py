@@ -59,7 +59,9 @@ class Group:
 class Idxd:
     """One device of the driver, and the engines, groups and work queues of it."""
 
-    def __init__(self, host: Kernel, spec: FunctionSpec, number: int, hardware: hw.Hardware) -> None:
+    def __init__(
+        self, host: Kernel, spec: FunctionSpec, number: int, hardware: hw.Hardware
+    ) -> None:
         self.host = host
         self.spec = spec
         self.kind = spec.kind

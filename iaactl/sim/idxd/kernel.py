@@ -48,9 +48,7 @@ class _Numbers:
 class Kernel:
     """All that the kernel keeps about IAA. Not thread safe; the machine holds the lock."""
 
-    def __init__(
-        self, spec: MachineSpec, root: Directory, emit: Callable[[Uevent], None]
-    ) -> None:
+    def __init__(self, spec: MachineSpec, root: Directory, emit: Callable[[Uevent], None]) -> None:
         self.spec = spec
         self.root = root
         self._emit = emit
@@ -204,7 +202,7 @@ class Kernel:
         spec = function.spec
         number = self._ids.take()
         device = Idxd(self, spec, number, function.hardware)
-        device.hw.fault = lambda *what: None if self.command_fault is None else self.command_fault(*what)
+        device.hw.fault = self._ordered_error
         if spec.kind == "iax":
             device.load_defaults(self.spec.kernel.default_engines)
         function.idxd = device
@@ -240,6 +238,10 @@ class Kernel:
         self.bus.add(wq, wq.sysname, path)
         self.announce("add", path, directory)
         self.bus.offer(wq)
+
+    def _ordered_error(self, device: str, command: str, operand: int) -> int | None:
+        fault = self.command_fault
+        return None if fault is None else fault(device, command, operand)
 
     def remove_device(self, function: PciFunction) -> None:
         """Take the device of a PCI function away; what is enabled is released first."""
@@ -280,7 +282,10 @@ class Kernel:
                     self.bus.release(device)
 
     def insmod(self, module: str, *, sva: bool = True, tc_override: bool = False) -> None:
-        """Load a module; the parameters are idxd's. Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses."""
+        """Load a module; the parameters are idxd's.
+
+        Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses to load.
+        """
         modules = self.root.directory("sys/module")
         if module not in ("idxd", "iaa_crypto"):
             raise refuse(errno.ENOENT)

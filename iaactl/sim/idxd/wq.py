@@ -260,4 +260,6 @@ def publish(wq: WorkQueue, directory: Directory) -> None:
     add("occupancy", Attribute(wq.show_occupancy))
     add("enqcmds_retries", Attribute(wq.show_enqcmds_retries, wq.store_enqcmds_retries))
     if cap.op_config:
-        add("op_config", Attribute(lambda: _line(parse.mask_text(wq.op_config)), wq.store_op_config))
+        add(
+            "op_config", Attribute(lambda: _line(parse.mask_text(wq.op_config)), wq.store_op_config)
+        )
