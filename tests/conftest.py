@@ -7,13 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-settings.register_profile("default", deadline=None, max_examples=60)
-settings.register_profile("ci", deadline=None, max_examples=150, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+settings.register_profile(
+    "default", deadline=None, max_examples=60, suppress_health_check=SLOW_IS_FINE
+)
+settings.register_profile("ci", settings.get_profile("default"), max_examples=120, derandomize=True)
+settings.register_profile("expensive", settings.get_profile("default"), max_examples=2000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
+)
 
 
 def require(layer: str, reason: str) -> None:

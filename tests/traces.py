@@ -9,7 +9,7 @@ without file system; run as a program inside a simulated machine, this file uses
 Only the standard library is used there, so that nothing of the product is in between.
 """
 
-# ruff: noqa: PTH - it must see what system calls say, not what a library makes of it
+# ruff: noqa: PTH112, PTH113, PTH115, PTH116, PTH208
 
 from __future__ import annotations
 

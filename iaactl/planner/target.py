@@ -181,6 +181,8 @@ def _wq_state(wq: WorkQueueProfile, name: str, group: int, size: int, device: De
         values["ats_disable"] = _switch(wq.ats_disable)
     if wq.prs_disable is not None:
         values["prs_disable"] = _switch(wq.prs_disable)
+    elif wq.block_on_fault and here.prs_disable is not None:
+        values["prs_disable"] = "0"  # left over, it would refuse block_on_fault
     if wq.op_config is not None:
         words = [int(word, 16) for word in wq.op_config.split(",")]
         values["op_config"] = ",".join(f"{word:08x}" for word in [0] * (8 - len(words)) + words)

@@ -37,7 +37,7 @@ class KernelSpec:
     driver_name: bool = True
     """Work queues have `driver_name`, and drivers want it to fit (Linux 6.8)."""
     default_engines: str = "all"
-    """Engines that the boot defaults of IAA put into group 0: `none` (no defaults), `one` or all."""
+    """Engines that the boot defaults of IAA put into group 0: `none`, `one` or `all`."""
     pasid_before_name: bool = False
     """The user driver looks for a PASID before it compares driver_name (up to about 6.10)."""
     reset_keeps_type: bool = True
