@@ -9,15 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from iaactl.model.device import Device, Frozen, Inventory, Node, WorkQueue
-
-
-class User(Frozen):
-    """Who wants to open the queues. `bypass`: may open any file (CAP_DAC_OVERRIDE)."""
-
-    name: str
-    uid: int
-    gids: tuple[int, ...]
-    bypass: bool = False
+from iaactl.model.facts import User
 
 
 class ConsumerQueue(Frozen):

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from iaactl.applier import Applier, Progress
-from iaactl.consumers import User
 from iaactl.inventory import build
 from iaactl.model.device import Inventory
+from iaactl.model.facts import User
 from iaactl.ports import Audit, DeviceTree, Events, NodeAccess
 
 STATE_DIRECTORY = Path("/run/iaactl")

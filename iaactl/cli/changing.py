@@ -53,5 +53,5 @@ def say_result(output: Output, result: ApplyResult, verb: str, *, as_json: bool)
         return
     names = ", ".join(result.changed_devices)
     output.show(f"{verb} {names}: {result.steps} steps, every value read back")
-    if result.restore_point:
+    if result.restore_point and verb != "restored":
         output.note(f"to take it back: iaactl restore {result.restore_point}")

@@ -21,8 +21,8 @@ from iaactl.errors import (
     LibraryMissing,
     OperationError,
     Unsupported,
-    errno_text,
 )
+from iaactl.host.system_error import errno_text
 from iaactl.model.attributes import BY_NAME, Kind, Owner
 from iaactl.model.cmd_status import explain
 from iaactl.model.names import parse_member

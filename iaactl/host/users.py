@@ -6,8 +6,8 @@ import grp
 import os
 import pwd
 
-from iaactl.consumers import User
 from iaactl.errors import HostError
+from iaactl.model.facts import User
 
 _DAC_OVERRIDE = 1 << 1  # CAP_DAC_OVERRIDE, include/uapi/linux/capability.h
 

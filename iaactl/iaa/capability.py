@@ -1,36 +1,15 @@
 """Capability registers as sysfs shows them, decoded to named fields.
 
-Source: IAA architecture registers GENCAP and OPCAP as the idxd driver prints them.
+Source: IAA architecture registers GENCAP, WQCAP, OPCAP and IAACAP as the idxd driver prints them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-OPCODE_NAMES: dict[int, str] = {
-    0x00: "noop",
-    0x02: "drain",
-    0x03: "memmove",
-    0x0A: "translation-fetch",
-    0x40: "decrypt",
-    0x41: "encrypt",
-    0x42: "decompress",
-    0x43: "compress",
-    0x44: "crc64",
-    0x48: "zero-decompress-32",
-    0x49: "zero-decompress-16",
-    0x4A: "zero-decompress-8",
-    0x4C: "zero-compress-32",
-    0x4D: "zero-compress-16",
-    0x4E: "zero-compress-8",
-    0x50: "scan",
-    0x51: "set-membership",
-    0x52: "extract",
-    0x53: "select",
-    0x54: "rle-burst",
-    0x55: "find-unique",
-    0x56: "expand",
-}
+from iaactl.iaa.opcode import Opcode
+
+OPCODE_NAMES: dict[int, str] = {int(opcode): opcode.title for opcode in Opcode}
 
 
 def parse_op_cap(text: str) -> frozenset[int]:
@@ -101,3 +80,70 @@ class GenCap:
         }
         there = [word for word, present in words.items() if present]
         return ", ".join([*there, f"transfers up to {self.max_transfer_bytes} bytes"])
+
+
+@dataclass(frozen=True, slots=True)
+class WqCap:
+    """The WQCAP register. Sizes in entries, the configuration record in bytes."""
+
+    total_size: int
+    work_queues: int
+    config_bytes: int
+    shared: bool
+    dedicated: bool
+    ats_control: bool
+    priority: bool
+    occupancy: bool
+    occupancy_interrupt: bool
+    op_config: bool
+    prs_control: bool
+
+    @classmethod
+    def parse(cls, value: int) -> WqCap:
+        """Decode the 64-bit register."""
+        return cls(
+            total_size=value & 0xFFFF,
+            work_queues=value >> 16 & 0xFF,
+            config_bytes=32 << (value >> 24 & 0xF),
+            shared=bool(value >> 48 & 1),
+            dedicated=bool(value >> 49 & 1),
+            ats_control=bool(value >> 50 & 1),
+            priority=bool(value >> 51 & 1),
+            occupancy=bool(value >> 52 & 1),
+            occupancy_interrupt=bool(value >> 53 & 1),
+            op_config=bool(value >> 54 & 1),
+            prs_control=bool(value >> 55 & 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IaaCap:
+    """The IAACAP register, `iaa_cap`; devices of version 1 have none, which reads as zero."""
+
+    aecs_format_2: bool
+    drop_initial_bits: bool
+    chaining: bool
+    force_array_output: bool
+    load_partial_aecs: bool
+    early_abort: bool
+    nested: bool
+    dictionary: bool
+    header_generation: bool
+    crypto_gcm: bool
+    crypto_cfb: bool
+    crypto_xts: bool
+
+    @classmethod
+    def parse(cls, value: int) -> IaaCap:
+        """Decode the number that `iaa_cap` shows; one bit a field, in the order of the fields."""
+        names = (
+            "aecs_format_2 drop_initial_bits chaining force_array_output load_partial_aecs "
+            "early_abort nested dictionary header_generation crypto_gcm crypto_cfb crypto_xts"
+        ).split()
+        return cls(**{name: bool(value >> bit & 1) for bit, name in enumerate(names)})
+
+    def describe(self) -> str:
+        """The capabilities that are there, in words; empty when there are none."""
+        return ", ".join(
+            name.replace("_", " ") for name in self.__slots__ if getattr(self, name) is True
+        )

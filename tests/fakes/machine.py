@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from iaactl.applier import Applier
-from iaactl.errors import AttributeRefused, DeviceCommandFailed, DocumentError, errno_text
+from iaactl.errors import AttributeRefused, DeviceCommandFailed, DocumentError
+from iaactl.host.system_error import errno_text
 from iaactl.inventory import build
 from iaactl.model.attributes import Owner, of
 from iaactl.model.device import Access, Inventory
