@@ -136,10 +136,20 @@ class IaaCap:
     @classmethod
     def parse(cls, value: int) -> IaaCap:
         """Decode the number that `iaa_cap` shows; one bit a field, in the order of the fields."""
-        names = (
-            "aecs_format_2 drop_initial_bits chaining force_array_output load_partial_aecs "
-            "early_abort nested dictionary header_generation crypto_gcm crypto_cfb crypto_xts"
-        ).split()
+        names = [
+            "aecs_format_2",
+            "drop_initial_bits",
+            "chaining",
+            "force_array_output",
+            "load_partial_aecs",
+            "early_abort",
+            "nested",
+            "dictionary",
+            "header_generation",
+            "crypto_gcm",
+            "crypto_cfb",
+            "crypto_xts",
+        ]
         return cls(**{name: bool(value >> bit & 1) for bit, name in enumerate(names)})
 
     def describe(self) -> str:
