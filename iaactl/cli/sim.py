@@ -101,7 +101,13 @@ def command() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write one JSON line for each write to sysfs and each open of a device.",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[-- COMMAND...]",
+    help="What to run, with its arguments; default: a shell.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,

@@ -29,7 +29,9 @@ class MachineTree:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
-    def _object(self, name: str, directory: Directory, owner: Owner, parent: str | None) -> BusObject:
+    def _object(
+        self, name: str, directory: Directory, owner: Owner, parent: str | None
+    ) -> BusObject:
         attributes: dict[str, str | Unreadable] = {}
         for spec in of(owner):
             node = directory.children.get(spec.name)
@@ -119,7 +121,9 @@ class MachineConfigurator:
             self._store(f"drivers/{driver}/{verb}", name)
         except OSError as error:
             number = error.errno or 0
-            raise DeviceCommandFailed(f"{verb} {name}: {errno_text(number)}", errno=number) from error
+            raise DeviceCommandFailed(
+                f"{verb} {name}: {errno_text(number)}", errno=number
+            ) from error
 
     def enable_device(self, device: str) -> None:
         self._bind("idxd", "bind", device)

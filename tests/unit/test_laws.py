@@ -20,7 +20,13 @@ from iaactl.planner.state import state_of
 from iaactl.sim.kernfs import find
 from iaactl.sim.machine import Machine
 
-MACHINES = ("trace-6.16-spr", "trace-7.3-spr", "trace-7.3-v2", "spr-1dev-per-socket", "trace-7.3-v3")
+MACHINES = (
+    "trace-6.16-spr",
+    "trace-7.3-spr",
+    "trace-7.3-v2",
+    "spr-1dev-per-socket",
+    "trace-7.3-v3",
+)
 
 wq_profiles = st.builds(
     WorkQueueProfile,
@@ -163,9 +169,7 @@ def test_apply_reaches_the_profile_and_a_second_plan_is_empty(
     assert len(configurator.operations) == before
 
 
-@given(
-    name=st.sampled_from(MACHINES), typed=operations, profile=profiles(), nth=st.integers(1, 40)
-)
+@given(name=st.sampled_from(MACHINES), typed=operations, profile=profiles(), nth=st.integers(1, 40))
 def test_a_failure_anywhere_leaves_the_base(
     name: str, typed: list[tuple[str, str]], profile: Profile, nth: int
 ) -> None:

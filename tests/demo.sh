@@ -1,0 +1,18 @@
+#!/bin/sh
+# The main job from end to end, in a simulated machine. Run by `make demo`.
+set -e
+exec iaactl sim run -- sh -ec '
+say() { printf "\n\033[1m\$ %s\033[0m\n" "$*"; "$@"; }
+say iaactl list
+say iaactl plan qemu-migration
+say iaactl apply qemu-migration --yes
+say iaactl verify qemu-migration
+say iaactl restore --yes
+printf "\nAnd once more, to compare with what the unmodified accel-config sees:\n"
+say iaactl --quiet apply qemu-migration --yes
+say iaactl list
+say iaactl list --wqs
+say accel-config list -d iax1 -d iax3
+printf "\n%s\n" "(accel-config list shows the other six devices likewise)"
+accel-config list | grep -E "\"dev\":\"(iax|wq)|\"(mode|size|threshold|state|name)\"" | tail -n +1
+'
