@@ -10,9 +10,7 @@ say iaactl verify qemu-migration
 say iaactl restore --yes
 printf "\nAnd once more, to compare with what the unmodified accel-config sees:\n"
 say iaactl --quiet apply qemu-migration --yes
-say iaactl list
+say accel-config list
 say iaactl list --wqs
-say accel-config list -d iax1 -d iax3
-printf "\n%s\n" "(accel-config list shows the other six devices likewise)"
-accel-config list | grep -E "\"dev\":\"(iax|wq)|\"(mode|size|threshold|state|name)\"" | tail -n +1
+say iaactl list
 '
