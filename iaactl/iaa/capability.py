@@ -5,7 +5,7 @@ Source: IAA architecture registers GENCAP, WQCAP, OPCAP and IAACAP as the idxd d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from iaactl.iaa.opcode import Opcode
 
@@ -136,24 +136,11 @@ class IaaCap:
     @classmethod
     def parse(cls, value: int) -> IaaCap:
         """Decode the number that `iaa_cap` shows; one bit a field, in the order of the fields."""
-        names = [
-            "aecs_format_2",
-            "drop_initial_bits",
-            "chaining",
-            "force_array_output",
-            "load_partial_aecs",
-            "early_abort",
-            "nested",
-            "dictionary",
-            "header_generation",
-            "crypto_gcm",
-            "crypto_cfb",
-            "crypto_xts",
-        ]
+        names = [field.name for field in fields(cls)]
         return cls(**{name: bool(value >> bit & 1) for bit, name in enumerate(names)})
 
     def describe(self) -> str:
         """The capabilities that are there, in words; empty when there are none."""
         return ", ".join(
-            name.replace("_", " ") for name in self.__slots__ if getattr(self, name) is True
+            field.name.replace("_", " ") for field in fields(self) if getattr(self, field.name)
         )
