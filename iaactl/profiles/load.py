@@ -68,10 +68,17 @@ def names() -> dict[str, Path]:
     return found
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the current directory may be closed to this user
+        return False
+
+
 def find(name: str) -> Path:
     """The file of a profile given as path or name. Raises DocumentError with the names known."""
     path = Path(name)
-    if "/" in name or path.suffix in SUFFIXES or path.exists():
+    if "/" in name or path.suffix in SUFFIXES or _exists(path):
         return path
     known = names()
     if name in known:
@@ -201,7 +208,7 @@ def parse(text: str, source: str) -> Profile:
 
 def load(name: str) -> Profile:
     """The profile of a file, of a known name, or of a preset such as `2n4d8e1w-s`."""
-    if is_preset(name) and not Path(name).exists():
+    if is_preset(name) and not _exists(Path(name)):
         return preset(name)
     path = find(name)
     try:
