@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from sim.conftest import World
 
 STATE = """
@@ -74,7 +75,8 @@ def test_a_second_apply_writes_nothing_at_all(world: World, tmp_path: Path) -> N
 
 def test_a_saved_plan_is_applied_and_a_stale_one_refused(world: World) -> None:
     result = world.run(
-        "iaactl plan single-device -o plan.json >/dev/null && iaactl apply plan.json >/dev/null 2>&1"
+        "iaactl plan single-device -o plan.json >/dev/null"
+        " && iaactl apply plan.json >/dev/null 2>&1"
         " && iaactl verify single-device; echo first $?;"
         "iaactl apply plan.json; echo second $?"
     )

@@ -7,10 +7,10 @@ refuses no step.
 from __future__ import annotations
 
 import pytest
-from fakes.machine import MachineTree, boot, make_applier
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fakes.machine import MachineTree, boot, make_applier
 from iaactl.applier import RestoreDocument
 from iaactl.errors import ApplyFailed, ApplyIncomplete
 from iaactl.model.finding import Severity
