@@ -9,7 +9,7 @@ without file system; run as a program inside a simulated machine, this file uses
 Only the standard library is used there, so that nothing of the product is in between.
 """
 
-# ruff: noqa: PTH112, PTH113, PTH115, PTH116, PTH208
+# ruff: noqa: PTH112, PTH115, PTH116, PTH208
 
 from __future__ import annotations
 
@@ -351,19 +351,28 @@ class SystemCalls(Backend):
         return found
 
     def _add(self, found: dict[str, Any], prefix: str, folder: str) -> None:
-        for name in os.listdir(folder):
-            path = f"{folder}/{name}"
+        for entry in os.scandir(folder):
+            name = entry.name
             if name == "driver":
-                found[f"{prefix}/driver"] = os.readlink(path).rpartition("/")[2]
+                found[f"{prefix}/driver"] = os.readlink(entry.path).rpartition("/")[2]
             elif name.startswith(("iax!", "file")):
                 found[f"{prefix}/{name}"] = "dir"
-                self._add(found, f"{prefix}/{name}", path)
-            elif name != "uevent" and os.path.isfile(path) and os.stat(path).st_mode & 0o444:
-                try:
-                    with open(path, "rb", buffering=0) as file:
-                        found[f"{prefix}/{name}"] = file.read(4096).decode("latin-1")
-                except OSError as error:
-                    found[f"{prefix}/{name}"] = {"e": _named(error)}
+                self._add(found, f"{prefix}/{name}", entry.path)
+            elif name != "uevent" and entry.is_file(follow_symlinks=False):
+                self._read(found, f"{prefix}/{name}", entry.path)
+
+    @staticmethod
+    def _read(found: dict[str, Any], key: str, path: str) -> None:
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except PermissionError:
+            return  # write-only
+        try:
+            found[key] = os.read(handle, 4096).decode("latin-1")
+        except OSError as error:
+            found[key] = {"e": _named(error)}
+        finally:
+            os.close(handle)
 
     def apply(self, record: dict[str, Any]) -> Outcome | None:
         if record["op"] in ("mmap", "poll", "insmod", "rmmod", "list", "cdev_read"):

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reset": ("iaactl.cli.reset", "Disable devices and take their configuration away."),
     "restore": ("iaactl.cli.restore", "Put back what an earlier run changed."),
     "profile": ("iaactl.cli.profile", "List, validate, import and export profiles."),
+    "schema": ("iaactl.cli.schema", "Print the JSON Schema of a --json document."),
     "sim": ("iaactl.cli.sim", "Run commands in a simulated machine with IAA devices."),
     "completion": ("iaactl.cli.completion", "Print the completion script of a shell."),
 }

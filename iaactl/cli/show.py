@@ -27,7 +27,7 @@ def command(output: Output, name: str, as_json: bool) -> None:
     inventory = runtime.inventory()
     thing = named(inventory, name)
     if as_json:
-        data = {"kind": type(thing).__name__, **thing.model_dump(mode="json")}
+        data = {"kind": type(thing).__name__, "object": thing.model_dump(mode="json")}
         output.document("iaactl.object/1", data)
         return
     from iaactl.cli.render.inventory import findings_text, object_table
