@@ -165,9 +165,10 @@ class AccelConfig:
 
     def _setter(self, key: tuple[Owner, str]) -> tuple[Callable[..., int], type]:
         symbol, kind = _SETTERS[key]
+        library = self._load()
         try:
-            return getattr(self._load(), symbol), kind
-        except AttributeError:
+            return getattr(library, symbol), kind
+        except (AttributeError, self._ffi.error):  # cffi's own error, in this mode
             raise Unsupported(
                 f"the installed libaccel-config cannot set `{key[1]}` (no {symbol})",
                 hint=f"install libaccel-config {_RELEASE_OF.get(symbol, '4.1')} or later, "

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,16 @@ from iaactl.model.attributes import Owner, Settable, settable
 DECLARATIONS = Path(__file__).parents[2] / "iaactl/native/accfg.cdef.txt"
 HEADER = Path("/usr/include/accel-config/libaccel_config.h")
 ONLY_4 = set(_RELEASE_OF)
+
+
+def has(library: Any, name: str) -> bool:
+    """Whether the library exports a function; cffi says no in a way of its own."""
+    from iaactl.host._accfg import ffi
+
+    try:
+        return bool(getattr(library, name))
+    except ffi.error:
+        return False
 
 
 def declared() -> list[str]:
@@ -53,7 +64,7 @@ def test_every_function_is_in_the_library_or_named_as_newer() -> None:
     except OSError:
         require("native", f"{LIBRARY} is not installed")
     names = {line.partition("(")[0].split()[-1].lstrip("*") for line in declared()}
-    missing = {name for name in names if not hasattr(library, name)}
+    missing = {name for name in names if not has(library, name)}
     assert missing <= ONLY_4
     assert names >= ONLY_4
 
@@ -72,7 +83,7 @@ def test_a_symbol_that_is_missing_names_the_release() -> None:
         library = ffi.dlopen(LIBRARY)
     except OSError:
         require("native", f"{LIBRARY} is not installed")
-    if hasattr(library, "accfg_wq_set_prs_disable"):
+    if has(library, "accfg_wq_set_prs_disable"):
         pytest.skip("this release of libaccel-config has every function")
     with pytest.raises(Unsupported) as caught:
         AccelConfig().check([("wq1.0", "size"), ("wq1.0", "prs_disable")])

@@ -23,6 +23,13 @@ def boot(name: str) -> Machine:
     return Machine(load(name), lambda event: None)
 
 
+def _sockets(machine: Machine) -> dict[int, int]:
+    """Socket by NUMA node; where the nodes are not told (-1), the first."""
+    nodes = machine.spec.nodes
+    sockets = {node.id: node.socket for node in nodes}
+    return sockets | ({-1: nodes[0].socket} if nodes else {})
+
+
 class MachineTree:
     """A `DeviceTree` that reads the simulated kernel's nodes."""
 
@@ -73,7 +80,7 @@ class MachineTree:
             functions=tuple(functions),
             drivers=tuple(kernel.bus.drivers),
             modules=tuple(self.machine.spec.modules),
-            sockets={node.id: node.socket for node in self.machine.spec.nodes},
+            sockets=_sockets(self.machine),
             cpu_flags=self.machine.spec.cpu_flags,
         )
 

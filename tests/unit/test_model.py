@@ -24,9 +24,7 @@ def test_names_round_trip(device: int, index: int) -> None:
     assert (member.device_id, member.index) == (device, index)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "iax", "iax01", "iaa1", "wq1.0", "iax1 ", "dsa-1", "iax1/wq1"]
-)
+@pytest.mark.parametrize("text", ["", "iax", "iax01", "iaa1", "wq1.0", "iax1 ", "dsa-1"])
 def test_what_is_no_device(text: str) -> None:
     with pytest.raises(ValueError, match="is not a device name"):
         parse_device(text)
@@ -34,7 +32,7 @@ def test_what_is_no_device(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "wq1", "wq1.", "wq1.00", "iax2/wq1.0", "engine", "wq.0"])
 def test_what_is_no_member(text: str) -> None:
-    with pytest.raises(ValueError, match="wq|belong|name"):
+    with pytest.raises(ValueError, match=r"wq|belong|name"):
         parse_member(text)
 
 
