@@ -8,6 +8,7 @@ IAACTL_SUITES). Run as a program it prints the folder: `python tests/sim/suites.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -15,8 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("accel-config", "libaccel-config-dev", "kmod", "udev", "pciutils")
+PACKAGES = ("accel-config", "libaccel-config-dev", "kmod", "udev", "pciutils", "python3")
 _COMPLETE = ".complete"
+_NEEDS = ("click", "rich", "pydantic", "pyudev", "cffi", "ruamel.yaml")
 
 
 class SuiteUnavailable(Exception):
@@ -138,6 +140,33 @@ def command(root: Path, program: str) -> list[str]:
         if (path := root / name / "ld-linux-x86-64.so.2").exists()
     )
     return [str(loader.resolve()), "--library-path", libraries, str(root / "usr/bin" / program)]
+
+
+def iaactl(root: Path) -> list[str]:
+    """How to run iaactl with the suite's own Python and libraries; it is copied beside them."""
+    interpreter = (root / "usr/bin/python3").readlink().name
+    version = interpreter.removeprefix("python")
+    packages = root / "packages"
+    if not (packages / _COMPLETE).exists():
+        _run(
+            sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages),
+            "--only-binary=:all:", "--python-version", version, *_NEEDS,
+        )  # fmt: skip
+        (packages / _COMPLETE).touch()
+    source = Path(__file__).resolve().parents[2] / "iaactl"
+    copy = packages / "iaactl"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    bindings = importlib.util.find_spec("iaactl.host._accfg")
+    assert bindings is not None
+    assert bindings.origin is not None
+    shutil.copy(bindings.origin, copy / "host")
+    standard = root / f"usr/lib/{interpreter}"
+    environment = [
+        "env", f"PYTHONPATH={packages}:{standard}:{standard}/lib-dynload",
+        f"PYTHONHOME={root}/usr", f"LD_LIBRARY_PATH={root}/usr/lib/x86_64-linux-gnu",
+    ]  # fmt: skip
+    return [*environment[:3], *command(root, interpreter), "-m", "iaactl"]
 
 
 if __name__ == "__main__":

@@ -202,3 +202,47 @@ def test_lspci_udevadm_and_the_devices_of_dsa(world: World) -> None:
     assert "Process Address Space ID (PASID)" in done.out
     assert "SUBSYSTEM=dsa" in done.out
     assert done.out.rstrip().endswith("8")
+
+
+V2 = """
+version: 1
+devices:
+  - match: {count: 1}
+    event_log_size: 128
+    groups:
+      - engines: all
+        desc_progress_limit: 2
+        wqs:
+          - {name: q, size: 64, prs_disable: true, block_on_fault: false, op_config: "7f331c,0,d"}
+"""
+
+
+def test_the_bindings_with_the_newer_library(world: World) -> None:
+    """iaactl itself on libaccel-config 4.1.x, with the setters that 3.5.3 has not."""
+    try:
+        ours = shlex.join(suites.iaactl(suites.unpack(NEWER)))
+    except suites.SuiteUnavailable as reason:
+        pytest.skip(f"{NEWER}: {reason}")
+    (world._folder / "v2.yaml").write_text(V2)
+    result = world.run(
+        f'ours() {{ {ours} "$@"; }}\nset -e\n'
+        "ours apply v2.yaml --yes --take-over iaa_crypto\niaactl verify v2.yaml\n"
+        "ours apply v2.yaml --yes\nours reset iax0 --yes\nours restore --yes >/dev/null\n"
+        "iaactl verify v2.yaml",
+        machine="iaa2",
+    )
+    assert result.code == 0, result.out + result.err
+    assert "nothing to do" in result.out
+
+
+def test_the_older_library_says_what_it_lacks_before_the_first_write(world: World) -> None:
+    if newer() and shutil.which("accel-config") is None:
+        require("sim", "accel-config is not installed")
+    (world._folder / "v2.yaml").write_text(V2)
+    result = world.run("iaactl apply v2.yaml --yes --take-over iaa_crypto", machine="iaa2")
+    if result.code == 0:
+        pytest.skip("this release of libaccel-config has every setter")
+    assert result.code == 4
+    assert "cannot set `event_log_size`" in result.err
+    assert "4.0 or later" in result.err
+    assert result.writes == []
