@@ -22,6 +22,11 @@ settings.load_profile(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--regen` rewrites the golden files, for the diff to be reviewed."""
+    parser.addoption("--regen", action="store_true", help="rewrite golden files")
+
+
 def require(layer: str, reason: str) -> None:
     """Skip with the reason, or fail where IAACTL_REQUIRE says that the layer must be there."""
     if layer in os.environ.get("IAACTL_REQUIRE", "").split(","):

@@ -72,14 +72,14 @@ class Output:
 
     def step(self, text: str) -> None:
         """A step, with -v."""
-        if self.verbose:
+        if self.verbose == 1:  # with -vv each operation is shown instead
             print(text, file=sys.stderr)  # noqa: T201
 
     def audit(self, verb: str, path: str, before: str | None, after: str | None) -> None:
         """One operation on the driver, with -vv."""
         if self.verbose > 1:
             values = "" if after is None else f" {before!r} -> {after!r}"
-            print(f"  {verb} {path}{values}", file=sys.stderr)  # noqa: T201
+            print(f"{verb} {path}{values}", file=sys.stderr)  # noqa: T201
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Go on only with `--yes` or a yes typed on a terminal."""

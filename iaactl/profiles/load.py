@@ -158,6 +158,15 @@ def _is_branch(part: int | str) -> bool:
     )
 
 
+def _either(first: str, second: str) -> str:
+    """Two messages about the same place, with what they share said once."""
+    common = "input should be "
+    if first.startswith(common) and second.startswith(common):
+        first = first.rpartition(", not ")[0] or first
+        return f"{first} or {second.removeprefix(common)}"
+    return f"{first}; or {second}"
+
+
 def _problems(error: ValidationError, document: Any) -> list[Problem]:
     found: dict[tuple[str, int | None], Problem] = {}
     for item in error.errors(include_url=False):
@@ -167,7 +176,7 @@ def _problems(error: ValidationError, document: Any) -> list[Problem]:
         key = (place, line)
         if key in found:
             # A union reports once for each of its forms: one problem, with all of them.
-            message = f"{found[key].message}; or {message}"
+            message = _either(found[key].message, message)
         found[key] = Problem(place, message, line, column)
     return sorted(found.values(), key=lambda p: (p.line or 0, p.column or 0))
 
