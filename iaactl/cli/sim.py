@@ -20,6 +20,12 @@ Faults (--fault, repeatable):
   submit:PATTERN[:nth=N[:from]]:errno=NAME   a write to a device node fails
   command:DEVICE:COMMAND[:nth=N[:from]]:error=CODE
                                              the device refuses a command with CODE
+  descriptor:WQ:OPCODE[:nth=N[:from]]:status=CODE
+                                             a descriptor completes with this status
+  descriptor:WQ:OPCODE[:nth=N[:from]]:fault=OPERAND
+                                             page fault on source1, destination, source2 or
+                                             completion, where it does not block on faults
+  descriptor:WQ:OPCODE[:nth=N[:from]]:hang   it never completes; slow=SECONDS: it takes long
   remove:DEVICE:after-writes=N               hot removal after the N-th write to any attribute
 PATTERN is the end of a path, with shell wildcards in each component: `threshold`,
 `wq1.0/threshold`, `drivers/user/bind`, `*`. Every match counts; without nth each one fails,

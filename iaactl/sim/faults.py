@@ -6,6 +6,9 @@
     open:PATTERN[:nth=N[:from]]:errno=NAME      opening fails
     submit:PATTERN[:nth=N[:from]]:errno=NAME    a write to a device node fails
     command:DEVICE:COMMAND[:nth=N[:from]]:error=CODE   the device refuses a command with CODE
+    descriptor:WQ:OPCODE[:nth=N[:from]]:status=CODE    a descriptor completes with this status
+    descriptor:WQ:OPCODE[:nth=N[:from]]:fault=OPERAND  source1, destination, source2, completion
+    descriptor:WQ:OPCODE[:nth=N[:from]]:hang           it never completes (also: slow=SECONDS)
     remove:DEVICE:after-writes=N                hot removal after the N-th write to any attribute
 
 PATTERN is one or more path components from the end of the path, each with shell wildcards:
@@ -28,12 +31,14 @@ GRAMMAR = __doc__.split("\n\n", 1)[1]
 _OPTION = re.compile(
     r"nth=(?P<nth>[^:]*)|(?P<from_>from)|errno=(?P<errno>[^:]*)|(?P<kill>kill|kill-after)"
     r"|error=(?P<error>[^:]*)|after-writes=(?P<after>[^:]*)"
+    r"|status=(?P<status>[^:]*)|fault=(?P<fault>[^:]*)|(?P<hang>hang)|slow=(?P<slow>[^:]*)"
 )
 _ALLOWED = {
     "write": {"nth", "from_", "errno", "kill"},
     "open": {"nth", "from_", "errno"},
     "submit": {"nth", "from_", "errno"},
     "command": {"nth", "from_", "error"},
+    "descriptor": {"nth", "from_", "status", "fault", "hang", "slow"},
     "remove": {"after"},
 }
 
@@ -46,6 +51,10 @@ class Effect(Enum):
     KILL_AFTER = "kill-after"
     ERROR = "error"
     REMOVE = "remove"
+    STATUS = "status"
+    FAULT = "fault"
+    HANG = "hang"
+    SLOW = "slow"
 
 
 @dataclass
@@ -58,6 +67,8 @@ class Fault:
     number: int = 0
     nth: int | None = None
     and_later: bool = False
+    operand: str = ""
+    seconds: float = 0.0
     seen: int = field(default=0, compare=False)
 
     def matches(self, parts: Sequence[str]) -> bool:
@@ -117,6 +128,8 @@ def parse(spec: str) -> Fault:
         return Fault(kind, (subject,), Effect.REMOVE, nth=after)
     if kind == "command":
         return _command(spec, tokens, options, nth, later)
+    if kind == "descriptor":
+        return _descriptor(spec, tokens, options, nth, later)
     pattern = tuple(part for part in subject.split("/") if part)
     if not pattern:
         raise _problem(spec, "names nothing to apply to")
@@ -145,6 +158,39 @@ def _command(
     return Fault("command", tuple(tokens), Effect.ERROR, code, nth, later)
 
 
+_OPERANDS = ("source1", "destination", "source2", "completion")
+
+
+def _descriptor(
+    spec: str, tokens: list[str], options: dict[str, str], nth: int | None, later: bool
+) -> Fault:
+    chosen = [name for name in ("status", "fault", "hang", "slow") if name in options]
+    if len(tokens) != 2 or not all(tokens) or len(chosen) != 1:
+        raise _problem(spec, "is descriptor:WQ:OPCODE: and one of status=, fault=, hang, slow=")
+    if tokens[1] != "*":
+        try:
+            tokens[1] = f"{int(tokens[1], 0):#04x}"
+        except ValueError:
+            raise _problem(spec, "the opcode is a number such as 0x43, or *") from None
+    fault = Fault("descriptor", tuple(tokens), Effect(chosen[0]), 0, nth, later)
+    if chosen[0] == "fault":
+        if options["fault"] not in _OPERANDS:
+            raise _problem(spec, f"the operand is one of {', '.join(_OPERANDS)}")
+        fault.operand = options["fault"]
+    try:
+        if chosen[0] == "status":
+            fault.number = int(options["status"], 0)
+        elif chosen[0] == "slow":
+            fault.seconds = float(options["slow"])
+    except ValueError:
+        raise _problem(spec, f"{chosen[0]}= needs a number") from None
+    if chosen[0] == "status" and not 0 < fault.number <= 0xFF:
+        raise _problem(spec, "a completion status is between 1 and 0xff")
+    if chosen[0] == "slow" and not 0 < fault.seconds <= 60:
+        raise _problem(spec, "slow= takes seconds, more than 0 and at most 60")
+    return fault
+
+
 class Faults:
     """All faults of one run."""
 
@@ -170,6 +216,14 @@ class Faults:
             if fault.kind == "command" and fault.matches((device, command)) and fault.strikes()
         ]
         return struck[0].number if struck else None
+
+    def descriptors(self, wq: str) -> list[Fault]:
+        """The faults that descriptors of this work queue meet; the queue counts them."""
+        return [
+            fault
+            for fault in self._faults
+            if fault.kind == "descriptor" and fnmatchcase(wq, fault.pattern[0])
+        ]
 
     def removals(self) -> list[str]:
         """Count one write; the devices that disappear after it."""

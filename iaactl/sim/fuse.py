@@ -51,6 +51,7 @@ class _Open:
         self.node = node
         self.device = device
         self.shown: bytes | None = None
+        self.opener = 0
 
 
 def load_library() -> Any:
@@ -72,6 +73,16 @@ def load_library() -> Any:
         ) from error
     finally:
         del os.environ["FUSE_LIBRARY_PATH"]
+
+
+def _process_of(caller: kernfs.Caller) -> kernfs.Caller:
+    """FUSE names the thread that asks; memory and PASID belong to its process."""
+    try:
+        with open(f"/proc/{caller.pid}/status") as status:
+            group = next(line.split()[1] for line in status if line.startswith("Tgid:"))
+    except (OSError, StopIteration):
+        return caller
+    return kernfs.Caller(int(group), caller.uid, caller.gid)
 
 
 class Tree:
@@ -313,7 +324,10 @@ class Server:
         if fault is not None:
             raise kernfs.refuse(fault.number)
         if isinstance(node, kernfs.DeviceNode):
-            return _Open(node, node.open(caller))
+            process = _process_of(caller)
+            handle = _Open(node, node.open(process))
+            handle.opener = process.pid
+            return handle
         return _Open(node)
 
     def read(self, path: str, size: int, offset: int, fi: Any) -> bytes:
@@ -340,6 +354,8 @@ class Server:
         handle = self._files[fi.fh]
         caller = self._caller()
         if handle.device is not None:
+            if caller.pid != handle.opener:
+                caller = _process_of(caller)
             return self._submit(path, data, handle.device, caller)
         node = handle.node
         data = data[:_PAGE] if isinstance(node, kernfs.Attribute) else data

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from iaactl.errors import HostError
-from iaactl.sim import kernfs, mounts, preflight, process, syscalls, topology
+from iaactl.sim import accelerator, kernfs, mounts, preflight, process, syscalls, topology
 from iaactl.sim.faults import Fault, Faults
 from iaactl.sim.fuse import Server
 from iaactl.sim.journal import Journal
@@ -108,6 +108,7 @@ class _World:
         self._machine.command_fault = lambda device, command, _operand: faults.command(
             device, command
         )
+        accelerator.attach(self._machine, faults)
         base = kernfs.Directory()
         topology.build(base, spec)
         self._binds: list[str] = []

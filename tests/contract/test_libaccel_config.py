@@ -51,9 +51,9 @@ def test_declarations_compile_against_the_header(tmp_path: Path) -> None:
     # The check can fail: one wrong prototype, and it does.
     wrong = "int accfg_wq_set_size(struct accfg_wq *wq, long val);"
     source.write_text(source.read_text() + wrong)
-    done = subprocess.run(["gcc", "-c", "-o", "/dev/null", str(source)], capture_output=True,
-                          check=False)  # fmt: skip
-    assert done.returncode != 0
+    bad = subprocess.run(["gcc", "-c", "-o", "/dev/null", str(source)], capture_output=True,
+                         check=False)  # fmt: skip
+    assert bad.returncode != 0
 
 
 def test_every_function_is_in_the_library_or_named_as_newer() -> None:

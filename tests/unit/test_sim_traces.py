@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import traces
 
+import traces
 from iaactl.sim.machine import Machine, MachineSpec, load
 
 DATA = Path(__file__).parents[1] / "data"

@@ -51,6 +51,13 @@ class Portal:
         error = execute(descriptor, memory, limits_of(wq), orders)
         if error:
             self.errors.append(error)
+            wq.device.software_error = register(error, wq.index)
+
+
+def register(error: SoftwareError, wq: int) -> int:
+    """SWERR, 256 bits: valid, descriptor and queue valid, error, queue, operation, address."""
+    first = 0b1101 | error.error << 8 | wq << 16 | error.opcode << 32
+    return first | error.address << 128
 
 
 def limits_of(wq: WorkQueue) -> WqLimits:

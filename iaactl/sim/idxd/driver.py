@@ -72,6 +72,7 @@ class Idxd:
         self.state = DISABLED
         self.driver: str | None = None
         self.cmd_status = 0
+        self.software_error = 0
         self.configurable = self.cap.configurable
         self.user_pasid = host.user_pasid
         self.system_pasid = host.system_pasid
@@ -369,7 +370,7 @@ def publish_device(device: Idxd, directory: Directory) -> None:
     add("pasid_enabled", fixed(str(int(device.user_pasid))))
     add("clients", Attribute(lambda: b"%d\n" % device.clients))
     add("state", Attribute(lambda: f"{device.state}\n".encode()))
-    add("errors", fixed(parse.mask_text(0)))
+    add("errors", Attribute(lambda: f"{parse.mask_text(device.software_error)}\n".encode()))
     add("cdev_major", fixed(str(device.host.spec.kernel.cdev_major)))
     plain = device.host.spec.kernel.success_is_plain_zero
 
