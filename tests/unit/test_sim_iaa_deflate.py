@@ -530,3 +530,92 @@ def test_a_page_takes_milliseconds() -> None:
         _, stream = squeeze(page, CompressAecs.fixed())
         expand(stream)
     assert process_time() - start < 1
+
+
+def test_matches_stay_within_the_window() -> None:
+    block = random.Random(4).randbytes(4096)
+    for matched in (False, True):
+        data = block + block[matched:2000]  # distance 4096, or one less
+        record, output = squeeze(data, CompressAecs.fixed())
+        assert record.ok
+        # zlib with a window of 4096 refuses longer distances.
+        assert zlib.decompress(output, -12) == data
+        assert (len(output) < 4096 * 1.1) is matched
+
+
+@given(DATA)
+def test_checksums_of_both_directions_agree(data: bytes) -> None:
+    packed, stream = squeeze(data, CompressAecs.fixed())
+    unpacked, _ = expand(stream)
+    counted, _ = Accelerator().run(d.statistics(0, (0, 0), (DESTINATION, 1280)), data)
+    words = [int.from_bytes(data[n : n + 2], "little") for n in range(0, len(data), 2)]
+    expected = 0
+    for word in words:
+        expected ^= word
+    assert packed.xor == unpacked.xor == counted.xor == expected
+    assert packed.crc == unpacked.crc == counted.crc == zlib.crc32(data)
+
+
+BAD_AECS = [
+    (440, b"\x41"),  # 65 valid bits in a quad word
+    (1076, b"\x11"),  # a state that does not exist
+    (1252, b"\x01\x10"),  # history pointer 4097
+    (1076, b"\x02\x00\x00\x00\x00\x00\x01\x00"),  # 65536 bytes left of a stored block
+    (1084, b"\x05\x00\x01\x00"),  # a match into a history that is empty
+    (500, b"\x03"),  # three codes of one bit
+]
+
+
+@pytest.mark.parametrize(("offset", "value"), BAD_AECS)
+def test_an_aecs_with_impossible_values(offset: int, value: bytes) -> None:
+    aecs = bytearray(5376)
+    aecs[offset : offset + len(value)] = value
+    work = d.decompress(0, (0, 0), (DESTINATION, 64))
+    flags = work.flags | d.Flags.READ_AECS
+    work = replace(work, flags=flags, source2=SOURCE2, source2_size=5376)
+    record, _ = Accelerator().run(work, b"abc", bytes(aecs))
+    assert (record.status, record.error) == (Status.ANALYTICS_ERROR, AnalyticsError.AECS)
+
+
+def test_a_compress_aecs_with_too_many_bits() -> None:
+    aecs = bytearray(CompressAecs.fixed().pack())
+    struct.pack_into("<I", aecs, 28, 2049)
+    work = d.compress(0, (0, 0), (DESTINATION, 64), AECS)
+    record, _ = Accelerator().run(work, b"abc", bytes(aecs))
+    assert record.error == AnalyticsError.AECS
+
+
+@pytest.mark.parametrize("state", [8, 8 | 4])
+def test_a_stream_that_has_ended_takes_no_more(state: int) -> None:
+    aecs = bytearray(5376)
+    aecs[1076] = state
+    work = d.decompress(0, (0, 0), (DESTINATION, 64))
+    flags = work.flags | d.Flags.READ_AECS
+    work = replace(work, flags=flags, source2=SOURCE2, source2_size=5376)
+    record, output = Accelerator().run(work, b"abc", bytes(aecs))
+    assert record.ok
+    assert (record.bytes_completed, output) == (0, b"")
+
+
+@pytest.mark.parametrize("overflowed", [False, True])
+def test_history_from_the_aecs(overflowed: bool) -> None:
+    """A stream may begin with a match into the history, a ring that wraps when it overflowed."""
+    aecs = bytearray(5376)
+    aecs[1076] = 1  # at a block header
+    past = b"in the past"
+    packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, 0, past)
+    stream = packer.compress(past + b"!") + packer.flush()
+    if overflowed:
+        aecs[1256 : 1256 + 4] = past[-4:]
+        aecs[1256 + 4096 - 7 : 1256 + 4096] = past[:7]
+        struct.pack_into("<H", aecs, 1252, 4 | 1 << 15)
+    else:
+        aecs[1256 : 1256 + len(past)] = past
+        struct.pack_into("<H", aecs, 1252, len(past))
+    work = d.decompress(0, (0, 0), (DESTINATION, 64))
+    flags = work.flags | d.Flags.READ_AECS
+    work = replace(work, flags=flags, source2=SOURCE2, source2_size=5376)
+    record, output = Accelerator().run(work, stream, bytes(aecs))
+    assert record.ok, record.explain()
+    assert output == past + b"!"
+    assert expand(stream)[0].error == AnalyticsError.REFERENCE_BEFORE_START

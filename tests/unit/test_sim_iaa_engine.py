@@ -318,12 +318,17 @@ GARBAGE = st.builds(
 )
 
 
-@given(GARBAGE, st.binary(min_size=200, max_size=200), st.binary(min_size=64, max_size=64))
+@given(
+    GARBAGE,
+    st.binary(min_size=200, max_size=200),
+    st.binary(min_size=64, max_size=64),
+    st.sampled_from([0, 0x1F7]),
+)
 @settings(max_examples=400)
 def test_garbage_is_answered_with_a_known_status(
-    work: d.Descriptor, source: bytes, second: bytes
+    work: d.Descriptor, source: bytes, second: bytes, iaa_cap: int
 ) -> None:
-    accelerator = Accelerator(WqLimits(frozenset(range(256)), max_transfer_bytes=1 << 31))
+    accelerator = Accelerator(WqLimits(frozenset(range(256)), 1 << 31, iaa_cap=iaa_cap))
     accelerator.prepare(source, (second * 200)[: 2 * 5376])
     record = accelerator.submit(work)
     Status(record.code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import replace
 
@@ -344,3 +345,23 @@ def test_zero_compression_refusals() -> None:
         0x0A,
         AnalyticsError.OUTPUT_TOO_SMALL,
     )
+
+
+def test_scan_looks_at_as_many_bits_of_its_limits_as_elements_have() -> None:
+    flags = d.FilterFlags(LE, 8)
+    record, output = run(Opcode.SCAN, bytes([4, 5, 6]), 3, flags, limits=(0xF05, 0x105))
+    assert output == b"\x02"
+    assert record.total == 1
+
+
+def test_output_index_and_dropped_bytes_come_from_the_aecs() -> None:
+    values = bytes([9, 9, 5, 9, 5])
+    aecs = struct.pack("<6I", 0, 0, 5, 5, 1000, 2).ljust(32, b"\0")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -12)
+    stream = packer.compress(values) + packer.flush()
+    flags = d.FilterFlags(LE, 8, output=d.OutputFormat.BITS_16)
+    work = d.filtering(Opcode.SCAN, 0, (0, 0), (DESTINATION, 64), 3, flags, aecs=(SOURCE2, 32))
+    work = replace(work, operation_flags=int(d.WHOLE_STREAM))
+    record, output = Accelerator().run(work, stream, aecs)
+    assert record.ok, record.explain()
+    assert output == struct.pack("<HH", 1000, 1002)

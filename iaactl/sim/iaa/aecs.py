@@ -73,12 +73,21 @@ class CompressState:
         return cls(crc, xor & 0xFFFF, bits, valid, ll, d)
 
     def pack(self) -> bytes:
-        """The 288 bytes that the device writes; it leaves the tables alone."""
+        """The 288 bytes that the device writes; as a rule it leaves the tables alone.
+
+        Raises AnalyticsProblem when the pending bits do not fit.
+        """
         data = bytearray(COMPRESS_STATE_BYTES)
         struct.pack_into("<II", data, 0, self.crc, self.xor)
         struct.pack_into("<I", data, 28, self.bits_valid)
+        if self.bits_valid > 8 * _ACCUMULATOR_BYTES:
+            raise AnalyticsProblem(problem.HEADER_TOO_BIG)
         data[32:] = self.bits.to_bytes(_ACCUMULATOR_BYTES, "little")
         return bytes(data)
+
+    def pack_tables(self) -> bytes:
+        """The 1280 bytes after them, which only header generation writes."""
+        return struct.pack(f"<{LL_CODES}I8x{D_CODES}I8x", *self.ll, *self.d)
 
 
 @dataclass(frozen=True)

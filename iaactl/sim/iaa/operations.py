@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from iaactl.sim.iaa import aecs, deflate, filters, problem, zero
+from iaactl.sim.iaa import aecs, deflate, filters, header, problem, zero
 from iaactl.sim.iaa import request as r
 from iaactl.sim.iaa.checksum import crc32, crc64, reverse_words, xor16
 from iaactl.sim.iaa.inflate import Inflater, Rules, Stop
@@ -15,7 +15,11 @@ from iaactl.sim.iaa.request import Request
 
 # Compress flags.
 _STATISTICS, _FLUSH, _LITERALS, _COMPRESS_BE = 1 << 0, 1 << 1, 1 << 4, 1 << 5
-_COMPRESS_V1 = 0x1FF
+_COMPRESS_V1 = 0x1FF  # loading a dictionary (10, 11) is not modelled and refused
+_HEADER, _HEADER_ON, _HEADER_TWO_PASSES, _HEADER_FINAL = 7 << 12, 2 << 12, 4 << 12, 1 << 12
+_WRITE_TABLES = 1 << 1  # second flags word
+_IAA_CAP_HEADER = 1 << 8
+_ONE_PASS_BYTES = 4096
 # Decompress flags.
 _ENABLE, _STOP, _CHECK, _FINAL_ONLY = 1 << 0, 1 << 2, 1 << 3, 1 << 4
 _DECOMPRESS_BE, _SUPPRESS = 1 << 5, 1 << 9
@@ -48,7 +52,7 @@ def execute(request: Request, limits: WqLimits, source: Reader, second: Reader) 
     Raises Problem, AnalyticsProblem, or whatever the readers raise.
     """
     if request.opcode == r.COMPRESS:
-        return _compress(request, source, second)
+        return _compress(request, limits, source, second)
     if request.opcode == r.DECOMPRESS:
         return _decompress(request, source, second)
     if request.opcode == r.CRC64:
@@ -60,38 +64,71 @@ def execute(request: Request, limits: WqLimits, source: Reader, second: Reader) 
     return Result()
 
 
-def _compress(request: Request, source: Reader, second: Reader) -> Result:
+def _check_compress(request: Request, limits: WqLimits) -> None:
     flags = request.operation_flags
-    if flags & ~_COMPRESS_V1 or (flags & _STATISTICS and flags & (_COMPRESS_BE | 3 << 2)):
+    can_header = limits.iaa_cap & _IAA_CAP_HEADER
+    generate = flags & _HEADER
+    wrong = flags & ~(_COMPRESS_V1 | _HEADER if can_header else _COMPRESS_V1)
+    if flags & _STATISTICS:
+        wrong |= flags & (_COMPRESS_BE | 3 << 2) | generate
+    if generate and not generate & _HEADER_ON:
+        wrong |= generate
+    tables = request.filter_flags
+    if tables & ~_WRITE_TABLES or (tables and not (generate and request.write_source2)):
+        wrong |= 1
+    if generate & _HEADER_TWO_PASSES and tables != _WRITE_TABLES:
+        wrong |= 1
+    if wrong:
         raise Problem(problem.BAD_OPERATION_FLAGS)
-    state = aecs.CompressState()
-    if request.read_source2 == r.AECS:
-        least = aecs.COMPRESS_STATE_BYTES if flags & _STATISTICS else aecs.COMPRESS_BYTES
+    if generate and not generate & _HEADER_TWO_PASSES and request.source1_size > _ONE_PASS_BYTES:
+        # One pass works on what fits the history.
+        raise Problem(problem.BAD_SIZE)
+    least = aecs.COMPRESS_STATE_BYTES if flags & _STATISTICS or generate else aecs.COMPRESS_BYTES
+    if tables:
+        least = aecs.COMPRESS_BYTES
+    if request.read_source2 == r.AECS and request.source2_size < least:
+        raise Problem(problem.BAD_SIZE)
+    if request.write_source2:
+        least = aecs.COMPRESS_BYTES if tables else aecs.COMPRESS_STATE_BYTES
         if request.source2_size < least:
             raise Problem(problem.BAD_SIZE)
+
+
+def _compress(request: Request, limits: WqLimits, source: Reader, second: Reader) -> Result:
+    _check_compress(request, limits)
+    flags = request.operation_flags
+    state = aecs.CompressState()
+    if request.read_source2 == r.AECS:
         state = aecs.CompressState.parse(second())
-    if request.write_source2 and request.source2_size < aecs.COMPRESS_STATE_BYTES:
-        raise Problem(problem.BAD_SIZE)
     data = source()
     index = flags >> 6 & 7
     mini_block = 256 << index if index else 0
     literals = bool(flags & _LITERALS)
     result = Result(consumed=len(data))
+    if flags & (_STATISTICS | _HEADER):
+        ll, d = deflate.count(data, literals_only=literals, mini_block=mini_block)
+    if flags & _HEADER:
+        final = bool(flags & _HEADER_FINAL)
+        state.ll, state.d, bits, valid = header.generate(ll, d, final=final)
+        state.bits |= bits << state.bits_valid
+        state.bits_valid += valid
+    if flags & _HEADER_TWO_PASSES:
+        # The first pass leaves tables and header; the second is a compression like any other.
+        result.aecs = state.pack() + state.pack_tables()
+        return result
     result.crc = crc32(data, state.crc, castagnoli=request.castagnoli)
     result.xor = xor16(data, state.xor)
     if flags & _STATISTICS:
-        ll, d = deflate.count(data, literals_only=literals, mini_block=mini_block)
         words = [*ll, 0, 0, *d, 0, 0]
         result.output = b"".join(count.to_bytes(4, "little") for count in words)
     else:
-        end = flags >> 2 & 3
         encoded = deflate.encode(
             data,
             state.ll,
             state.d,
             state.bits,
             state.bits_valid,
-            end=end,
+            end=flags >> 2 & 3,
             literals_only=literals,
             mini_block=mini_block,
         )
@@ -101,6 +138,8 @@ def _compress(request: Request, source: Reader, second: Reader) -> Result:
     if request.write_source2:
         state.crc, state.xor = result.crc, result.xor
         result.aecs = state.pack()
+        if request.filter_flags:
+            result.aecs += state.pack_tables()
     return result
 
 

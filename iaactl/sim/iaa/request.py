@@ -103,7 +103,7 @@ class Request:
         if self.opcode not in EXECUTED or self.opcode not in limits.operations:
             raise Problem(problem.BAD_OPCODE)
         self._check_flags(limits)
-        self._check_reserved()
+        self._check_reserved(limits.iaa_cap)
         self._check_sizes(limits)
         self._check_overlap()
         if self.flags & REQUEST_INTERRUPT and self.handle >= limits.interrupt_handles:
@@ -135,7 +135,7 @@ class Request:
         if invalid:
             raise Problem(problem.BAD_FLAGS, invalid_flags=invalid)
 
-    def _check_reserved(self) -> None:
+    def _check_reserved(self, iaa_cap: int) -> None:
         reserved = [] if self.flags & REQUEST_INTERRUPT else [self.handle]
         if self.opcode in (NOOP, DRAIN):
             reserved += [self.source1, self.destination, self.source1_size, self.operation_flags]
@@ -143,6 +143,9 @@ class Request:
             reserved += [self.filter_flags, self.elements]
         elif self.opcode == CRC64:
             reserved += [self.destination, self.source2, self.max_destination, self.source2_size]
+        elif self.opcode == COMPRESS:
+            # Version 2 has a second word of compress flags here.
+            reserved += [self.elements] if iaa_cap else [self.filter_flags, self.elements]
         elif self.opcode not in FILTERS:
             reserved += [self.filter_flags, self.elements]
         if any(reserved):
