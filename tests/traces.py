@@ -17,6 +17,7 @@ import errno
 import json
 import lzma
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -32,11 +33,17 @@ RUNNERS_OWN = ("EALREADY", "EBADF")
 
 @dataclass
 class Outcome:
-    """What one operation did: errno name or 0, bytes written, value read."""
+    """What one operation did: errno name or 0, and what else of it can be seen from here.
+
+    `at` is "open" when opening failed, `names` the entries of a directory as recorded.
+    """
 
     err: str | int = 0
     n: int | None = None
     val: str | None = None
+    at: str | None = None
+    names: list[list[str]] | None = None
+    revents: int | None = None
 
 
 @dataclass
@@ -133,6 +140,52 @@ def _comparable_commands(commands: list[Any]) -> list[Any]:
     return [[c[0], 0 if c[0] == "DRAIN_PASID" else c[1], c[2]] for c in commands][-30:]
 
 
+def _uevent(text: str) -> str:
+    return re.sub(r"(?m)^MAJOR=.*$", "MAJOR=<machine>", text)
+
+
+def _entries(record: dict[str, Any], names: list[list[str]]) -> list[list[str]]:
+    """Directory entries that do not depend on the machine: only IAA's below /sys/dev/char."""
+    if record["dir"] != "/sys/dev/char":
+        return sorted(names)
+    return sorted(
+        [":" + name.partition(":")[2], *rest] for name, *rest in names if "/iax" in rest[-1]
+    )
+
+
+def _unlike(record: dict[str, Any], outcome: Outcome) -> Iterator[str]:
+    """What of an outcome is not as recorded; only what the backend can see is compared."""
+    error = record.get("err", 0)
+    if outcome.err != error:
+        yield f"{outcome.err}, not {error}"
+        return
+    if outcome.at is not None and outcome.at != record.get("at", "use"):
+        yield f"{error} at {outcome.at}, not at {record.get('at', 'use')}"
+    if error:
+        return
+    if outcome.n is not None:
+        wanted = record.get("n", len(_encoded(record["val"])))
+        if outcome.n != wanted:
+            yield f"{outcome.n} bytes, not {wanted}"
+    if (
+        outcome.val is not None
+        and record["attr"].rpartition("/")[2] not in LOOSE
+        and _uevent(outcome.val) != _uevent(record["val"])
+    ):
+        yield f"{outcome.val!r}, not {record['val']!r}"
+    if outcome.revents is not None and outcome.revents != record["revents"]:
+        yield f"revents {outcome.revents:#x}, not {record['revents']:#x}"
+    if outcome.names is not None:
+        have, want = _entries(record, outcome.names), _entries(record, record["names"])
+        # Early recordings have no link targets.
+        if [h[: len(w)] for h, w in zip(have, want, strict=False)] != want or len(have) != len(
+            want
+        ):
+            extra = [entry for entry in have if entry not in want]
+            missing = [entry for entry in want if entry not in have]
+            yield f"entries {extra} too many, {missing} missing"
+
+
 def replay(records: list[dict[str, Any]], backend: Backend, name: str) -> Agreement:
     """Run a recording; stops at its end, or at a recorded kernel crash."""
     result = Agreement()
@@ -166,25 +219,12 @@ def replay(records: list[dict[str, Any]], backend: Backend, name: str) -> Agreem
                 result.set_aside += 1
                 continue
             result.compared += 1
-            if outcome.err != record.get("err", 0):
-                result.differences.append(f"{where}: {outcome.err}, not {record.get('err', 0)}")
-            if outcome.val is not None and "val" in record and op in ("read",):
-                leaf = record["attr"].rpartition("/")[2]
-                if (
-                    leaf not in LOOSE
-                    and "MAJOR" not in outcome.val
-                    and (outcome.val != record["val"])
-                ):
-                    result.differences.append(f"{where}: {outcome.val!r}, not {record['val']!r}")
+            result.differences += [f"{where}: {text}" for text in _unlike(record, outcome)]
             given = backend.commands()
             wanted = _comparable_commands(record.get("cmds", []))
             if given is not None and _comparable_commands(given) != wanted:
                 result.differences.append(f"{where}: commands {given}, not {wanted}")
         have, want = _loosened(backend.state(devices)), _loosened(expected)
-        for key, value in want.items():
-            if key.endswith("/dev") and value == {"e": "ENODEV"}:
-                # The recorder still held the directory of a device made anew meanwhile.
-                want[key] = have.get(key)
         result.states += 1
         if have != want:
             for key in sorted(have.keys() | want.keys()):
@@ -268,9 +308,7 @@ class Direct(Backend):
         if op in ("write", "read"):
             return self._attribute(record, self.path(record["attr"]))
         if op in ("bind", "unbind"):
-            node = self._find(f"{BUS}/drivers/{record['drv']}/{op}")
-            node.store(_encoded(record["val"]))
-            return Outcome()
+            return self._attribute(record, f"{BUS}/drivers/{record['drv']}/{op}")
         if op == "open":
             node = self._find(f"/dev/iax/{record['wq']}")
             pid = 100 if record["proc"] == "self" else next(self._children)
@@ -291,15 +329,25 @@ class Direct(Backend):
             return Outcome()
         raise AssertionError(f"unknown operation {op}")
 
+    def _opened(self, path: str, bits: int) -> Any:
+        """The attribute at a path, or the Outcome of an open(2) that fails."""
+        try:
+            node = self._find(path)
+        except OSError as error:
+            return Outcome(_named(error), at="open")
+        return node if node.mode & bits else Outcome("EACCES", at="open")
+
     def _attribute(self, record: dict[str, Any], path: str) -> Outcome:
-        node = self._find(path)
-        if record["op"] == "read":
-            if not node.mode & 0o444:
-                raise self._kernfs.refuse(errno.EACCES)
-            return Outcome(val=node.show().decode("latin-1"))
-        if not node.mode & 0o222:
-            raise self._kernfs.refuse(errno.EACCES)
-        node.store(_encoded(record["val"]))
+        reading = record["op"] == "read"
+        node = self._opened(path, 0o444 if reading else 0o222)
+        if isinstance(node, Outcome):
+            return node
+        try:
+            if reading:
+                return Outcome(val=node.show().decode("latin-1"))
+            node.store(_encoded(record["val"]))
+        except OSError as error:
+            return Outcome(_named(error), at="use")
         return Outcome()
 
     def _file(self, op: str, record: dict[str, Any]) -> Outcome | None:
@@ -316,14 +364,24 @@ class Direct(Backend):
         elif op == "cdev_write":
             return Outcome(n=file.write(_encoded(record["val"]), caller))
         elif op == "poll":
-            file.poll(caller)
+            return Outcome(revents=file.poll(caller))
         return Outcome()
 
     def _list(self, record: dict[str, Any]) -> Outcome:
-        directory = self._find(self.path(record["dir"]))
+        path = self.path(record["dir"])
+        directory = self._find(path)
         if isinstance(directory, self._kernfs.Link):
-            directory = self._find(self.path(record["dir"]) + "/.")
-        return Outcome()
+            directory = self._find(f"{path.rpartition('/')[0]}/{directory.target}")
+        kernfs = self._kernfs
+        types = {kernfs.Directory: stat.S_IFDIR, kernfs.Link: stat.S_IFLNK}
+        types[kernfs.DeviceNode] = stat.S_IFCHR
+        return Outcome(
+            names=[
+                [name, f"{types.get(type(node), stat.S_IFREG) | node.mode:06o}"]
+                + ([node.target] if isinstance(node, kernfs.Link) else [])
+                for name, node in directory.children.items()
+            ]
+        )
 
 
 class SystemCalls(Backend):
@@ -375,25 +433,47 @@ class SystemCalls(Backend):
             os.close(handle)
 
     def apply(self, record: dict[str, Any]) -> Outcome | None:
-        if record["op"] in ("mmap", "poll", "insmod", "rmmod", "list", "cdev_read"):
+        if record["op"] in ("mmap", "poll", "insmod", "rmmod", "cdev_read"):
             return None
         try:
             return self._apply(record)
         except OSError as error:
             return Outcome(_named(error))
 
+    def _attribute(self, record: dict[str, Any], attr: str, flags: int) -> Outcome:
+        try:
+            handle = os.open(self.path(attr), flags)
+        except OSError as error:
+            return Outcome(_named(error), at="open")
+        try:
+            if flags == os.O_RDONLY:
+                return Outcome(val=os.read(handle, 4096).decode("latin-1"))
+            return Outcome(n=os.write(handle, _encoded(record["val"])))
+        except OSError as error:
+            return Outcome(_named(error), at="use")
+        finally:
+            os.close(handle)
+
+    def _list(self, record: dict[str, Any]) -> Outcome:
+        names = []
+        for entry in os.scandir(self.path(record["dir"])):
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if record["dir"] == "/dev/iax":
+                # The nodes of a simulated machine are regular files.
+                mode = stat.S_IMODE(mode) | stat.S_IFCHR
+            target = [os.readlink(entry.path)] if entry.is_symlink() else []
+            names.append([entry.name, f"{mode:06o}", *target])
+        return Outcome(names=names)
+
     def _apply(self, record: dict[str, Any]) -> Outcome | None:
         op = record["op"]
         if op == "read":
-            with open(self.path(record["attr"]), "rb", buffering=0) as file:
-                return Outcome(val=file.read(4096).decode("latin-1"))
+            return self._attribute(record, record["attr"], os.O_RDONLY)
         if op in ("write", "bind", "unbind"):
             attr = record["attr"] if op == "write" else f"drivers/{record['drv']}/{op}"
-            handle = os.open(self.path(attr), os.O_WRONLY)
-            try:
-                return Outcome(n=os.write(handle, _encoded(record["val"])))
-            finally:
-                os.close(handle)
+            return self._attribute(record, attr, os.O_WRONLY)
+        if op == "list":
+            return self._list(record)
         if op == "open":
             path = f"/dev/iax/{record['wq']}"
             if record["proc"] == "self":
