@@ -48,8 +48,6 @@ class KernelSpec:
     """An open file keeps its cdev minor when the work queue is disabled (up to 6.16)."""
     pasid_by_reset: bool = True
     """A dedicated queue gets its PASID by drain, reset, enable; before by disable, enable."""
-    success_is_plain_zero: bool = False
-    """cmd_status prints 0 without 0x (not seen on recorded kernels)."""
     iommu_checked_at_load: bool = False
     """pasid_enabled is 0 where the IOMMU cannot do SVA (up to about 6.12)."""
     oops_on_reset_without_event_log: bool = False

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 DESCRIPTOR_BYTES = 64
 PAGE = 4096
+POLL_READABLE, POLL_INVALID = 0x41, 0x20
+"""POLLIN with POLLRDNORM, POLLNVAL."""
+COMPLETION_ALIGNMENT = {"iax": 64, "dsa": 32}
 
 
 class Cdev:
@@ -37,13 +40,15 @@ class Cdev:
     def open(self, caller: Caller) -> OpenFile:
         """open(2): binds the process's address space, if the IOMMU lets it."""
         wq = self.wq
+        if self.gone:
+            raise refuse(errno.ENXIO)
         if wq.dedicated and wq.clients > 0:
             raise refuse(errno.EBUSY)
         if wq.device.user_pasid and self.kernel.sva_bind_error:
             raise refuse(self.kernel.sva_bind_error)
         pasid = self.kernel.pasid_of(caller)
-        if wq.dedicated:
-            wq.device.restart_wq(wq)
+        if wq.dedicated and not wq.device.restart_wq(wq):
+            raise refuse(errno.ENXIO)
         wq.clients += 1
         return OpenFile(self, caller, pasid)
 
@@ -63,10 +68,8 @@ class OpenFile:
         directory.add("pid", Attribute(lambda: b"%d\n" % caller.pid))
         directory.add("cr_faults", Attribute(lambda: b"0\n"))
         directory.add("cr_fault_failures", Attribute(lambda: b"0\n"))
-        kernel.publish_generic(directory, "idxd_file", depth=7)
         self.name = f"file{self.number}"
-        if not cdev.gone:
-            cdev.directory.add(self.name, directory)
+        kernel.add_child(cdev, self.name, directory, "idxd_file")
 
     def _authorised(self, caller: Caller) -> None:
         if caller.pid != self.caller.pid:
@@ -77,13 +80,18 @@ class OpenFile:
         raise refuse(errno.EINVAL)
 
     def mmap(self, length: int, caller: Caller) -> None:
-        """The portal is one page; that its caller lacks a capability is not known here."""
+        """The portal is one page. All users but root are taken to lack CAP_SYS_RAWIO."""
+        if self.cdev.kernel.spec.kernel.mmap_needs_rawio and caller.uid:
+            raise refuse(errno.EPERM)
+        self._authorised(caller)
         if length > PAGE:
             raise refuse(errno.EINVAL)
 
     def poll(self, caller: Caller) -> int:
-        """No software error, no event."""
-        return 0
+        """Readable while the device reports a software error; invalid for another process."""
+        if caller.pid != self.caller.pid:
+            return POLL_INVALID
+        return POLL_READABLE if self.cdev.wq.device.software_error & 1 else 0
 
     def write(self, data: bytes, caller: Caller) -> int:
         """Submit whole descriptors; returns the bytes taken.
@@ -94,18 +102,19 @@ class OpenFile:
         count = len(data) // DESCRIPTOR_BYTES
         if not kernel.spec.kernel.write_submits:
             raise refuse(errno.EINVAL)
+        self._authorised(caller)
         if not count:
             return 0
-        self._authorised(caller)
         if kernel.execute is None:
             raise refuse(errno.EOPNOTSUPP)
         if self.cdev.gone or self.cdev.wq.state != ENABLED:
             raise refuse(errno.ENODEV)
+        alignment = COMPLETION_ALIGNMENT[self.cdev.wq.device.spec.kind]
         done = 0
         for start in range(0, count * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES):
             descriptor = data[start : start + DESCRIPTOR_BYTES]
             try:
-                if int.from_bytes(descriptor[8:16], "little") % 64:
+                if int.from_bytes(descriptor[8:16], "little") % alignment:
                     raise refuse(errno.EINVAL)
                 kernel.execute(self.cdev.wq, descriptor, caller)
             except OSError:
@@ -120,14 +129,12 @@ class OpenFile:
         kernel, wq = self.cdev.kernel, self.cdev.wq
         kernel.open_files -= 1
         self.cdev.files.remove(self)
-        if not self.cdev.gone and self.name in self.cdev.directory.children:
-            self.cdev.directory.remove(self.name)
+        kernel.remove_child(self.cdev, self.name)
         kernel.give_file_number(self.number)
         if wq.shared:
             wq.device.command(hw.DRAIN_PASID, self.pasid)
         elif wq.device.user_pasid:
             wq.device.restart_wq(wq)
-        kernel.release_pasid(self.caller)
         wq.clients -= 1
         holds = kernel.spec.kernel.stale_files_hold_minor
         if self.cdev.gone and holds and not self.cdev.files:
@@ -142,13 +149,11 @@ def add_cdev(kernel: Kernel, wq: WorkQueue) -> None:
     major = kernel.spec.kernel.cdev_major
     number = f"{major}:{minor}"
     cdev.directory.add("dev", Attribute(lambda: f"{number}\n".encode()))
-    kernel.add_child(wq, cdev.sysname, cdev.directory, "idxd_cdev", (major, minor))
-    chars = kernel.root.directory("sys/dev/char")
     path = kernel.path_of(wq).removeprefix("/")
-    chars.add(number, Link(f"../../{path}/{cdev.sysname}"))
+    kernel.root.directory("sys/dev/char").add(number, Link(f"../../{path}/{cdev.sysname}"))
     node = DeviceNode(cdev.open, (major, minor))
     kernel.root.directory(f"dev/{wq.device.spec.kind}").add(wq.sysname, node)
-    kernel.announce("add", f"{kernel.path_of(wq)}/{cdev.sysname}", cdev.directory)
+    kernel.add_child(wq, cdev.sysname, cdev.directory, "idxd_cdev", (major, minor), known_as=cdev)
 
 
 def remove_cdev(kernel: Kernel, wq: WorkQueue) -> None:
@@ -165,7 +170,6 @@ def remove_cdev(kernel: Kernel, wq: WorkQueue) -> None:
     folder.remove(wq.sysname)
     if not folder.children:
         devices.remove(wq.device.spec.kind)
-    kernel.announce("remove", f"{kernel.path_of(wq)}/{cdev.sysname}", cdev.directory)
     kernel.remove_child(wq, cdev.sysname)
     if not cdev.files or not kernel.spec.kernel.stale_files_hold_minor:
         kernel.release_minor(cdev)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iaactl.sim.idxd import device as hw
@@ -25,6 +25,9 @@ NO_SHARED_SUPPORT = 0x800C0000
 NONE_CONFIGURED = 0x800D0000
 USER_WITHOUT_SVA = 0x80110000
 DRIVER_NAME = 0x80200000
+
+_ALREADY_DISABLED = 0x31
+"""The driver tests the bits of this code, not the code: most other errors pass for it."""
 
 DEFAULT_SIZE = 16
 EVENT_LOG_LEAST, EVENT_LOG_MOST = 64, 65535
@@ -191,7 +194,7 @@ class Idxd:
                 self.write_configuration()
             except OSError:
                 raise refuse(errno.ENXIO) from None
-        if self.command(hw.ENABLE_DEV) not in (0, 0x10):
+        if self.hw.enabled or self.command(hw.ENABLE_DEV) not in (0, 0x10):
             self.event_log_size = EVENT_LOG_LEAST
             raise refuse(errno.ENXIO)
         self.state = ENABLED
@@ -202,10 +205,12 @@ class Idxd:
         for wq in self.wqs:
             if wq.state == ENABLED and wq.driver is not None:
                 self.host.bus.release(wq)
-        self.command(hw.DISABLE_DEV)
-        self.clear()
+        code = self.command(hw.DISABLE_DEV)
+        if not code or code & _ALREADY_DISABLED:
+            self.clear()
         if self.configurable:
             self.command(hw.RESET_DEV)
+            self.clear()
             if self.host.spec.kernel.reset_event_log:
                 self.event_log_size = EVENT_LOG_LEAST
 
@@ -285,24 +290,25 @@ class Idxd:
         wq.type = b"none"
         wq.clients = 0
 
-    def restart_wq(self, wq: WorkQueue) -> None:
-        """Stop and start a dedicated work queue, which is how it gets and loses a PASID."""
+    def restart_wq(self, wq: WorkQueue) -> bool:
+        """Stop and start a dedicated work queue, which is how it gets and loses a PASID.
+
+        False when the device refuses.
+        """
         operand = 1 << wq.index % 16 | wq.index // 16 << 16
         if wq.state == ENABLED:
             if self.host.spec.kernel.pasid_by_reset:
                 self.command(hw.DRAIN_WQ, operand)
-                table = self.hw.wqs[wq.index]
-                kept = (table.size, table.priority, table.dedicated, table.block_on_fault)
-                kept_rest = (table.threshold, table.transfer_shift)
+                kept = replace(self.hw.wqs[wq.index], enabled=False)
                 self.command(hw.RESET_WQ, operand)
-                table = self.hw.wqs[wq.index]
-                table.size, table.priority, table.dedicated, table.block_on_fault = kept
-                table.threshold, table.transfer_shift = kept_rest
-            else:
-                self.command(hw.DISABLE_WQ, operand)
+                self.hw.wqs[wq.index] = kept
+            elif self.command(hw.DISABLE_WQ, operand):
+                return False
             wq.state = DISABLED
-        if self.command(hw.ENABLE_WQ, wq.index) in (0, 0x21):
-            wq.state = ENABLED
+        if self.command(hw.ENABLE_WQ, wq.index) not in (0, 0x21):
+            return False
+        wq.state = ENABLED
+        return True
 
     # -- stores of devices, groups and engines ------------------------------------------------
 
@@ -334,8 +340,8 @@ class Idxd:
         setattr(self.groups[index], name, value)
 
     def store_progress_limit(self, index: int, name: str, data: bytes) -> None:
-        value = parse.number(data)
-        if value > 3:
+        value = parse.number(data, signed=True, bits=32)
+        if not 0 <= value <= 3:
             raise refuse(errno.EINVAL)
         setattr(self.groups[index], name, value)
 
@@ -372,12 +378,7 @@ def publish_device(device: Idxd, directory: Directory) -> None:
     add("state", Attribute(lambda: f"{device.state}\n".encode()))
     add("errors", Attribute(lambda: f"{parse.mask_text(device.software_error)}\n".encode()))
     add("cdev_major", fixed(str(device.host.spec.kernel.cdev_major)))
-    plain = device.host.spec.kernel.success_is_plain_zero
-
-    def show_status() -> bytes:
-        return b"0\n" if plain and not device.cmd_status else b"0x%x\n" % device.cmd_status
-
-    add("cmd_status", Attribute(show_status, device.store_cmd_status))
+    add("cmd_status", Attribute(lambda: b"0x%x\n" % device.cmd_status, device.store_cmd_status))
     if cap.iaa_cap:
         add("iaa_cap", fixed(f"{cap.iaa_cap:#x}"))
     if cap.event_log:

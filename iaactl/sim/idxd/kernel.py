@@ -111,13 +111,10 @@ class Kernel:
         self._files.give(number)
 
     def pasid_of(self, caller: Caller) -> int:
-        """The PASID of the caller's address space, which keeps it as long as it lives."""
+        """The PASID of the caller's address space, which keeps it to its end, never seen here."""
         if caller.pid not in self._pasids:
             self._pasids[caller.pid] = self._pasid_numbers.take()
         return self._pasids[caller.pid]
-
-    def release_pasid(self, caller: Caller) -> None:
-        """Address spaces keep their PASID until they end, which is not seen here."""
 
     # -- the tree -----------------------------------------------------------------------------
 
@@ -155,10 +152,7 @@ class Kernel:
             return ("\n".join(lines) + "\n").encode()
 
         def store(data: bytes) -> None:
-            action = parse.word(data).decode("latin-1").partition(" ")[0]
-            if action not in ("add", "remove", "change", "move", "online", "offline", "bind"):
-                raise refuse(errno.EINVAL)
-            self.announce(action, path, directory)
+            self.announce(parse.action(data), path, directory, SYNTH_UUID="0")
 
         directory.add("uevent", Attribute(show, store))
 
@@ -169,22 +163,39 @@ class Kernel:
         directory: Directory,
         devtype: str,
         number: tuple[int, int] | None = None,
+        *,
+        known_as: object = None,
     ) -> None:
-        """Publish an object below another and put it on the bus."""
+        """Publish an object below another and put it on the bus.
+
+        Objects that are `known_as` something have a path and a directory, and can be parents.
+        """
         path = f"{self.path_of(parent)}/{name}"
         named = None if number is None else (*number, name.replace("!", "/"))
         self.publish_generic(
             directory, devtype, depth=path.count("/"), device_number=named, path=path
         )
         self.directory_of(parent).add(name, directory)
-        self.bus.add(directory, name, path)
+        thing = directory if known_as is None else known_as
+        self._paths[id(thing)], self._directories[id(thing)] = path, directory
+        self.bus.add(thing, name, path)
+        self.announce("add", path, directory)
 
     def remove_child(self, parent: object, name: str) -> None:
-        """The opposite of `add_child`."""
-        self.bus.remove(name)
-        self.directory_of(parent).remove(name)
+        """The opposite of `add_child`; the parent's directory may be gone with all in it.
 
-    def announce(self, action: str, path: str, directory: Directory) -> None:
+        Those who hold an object below it open keep that object on the bus.
+        """
+        thing = self.bus.objects[name]
+        path, directory = self.path_of(thing), self.directory_of(thing)
+        self.bus.remove(name)
+        del self._paths[id(thing)], self._directories[id(thing)]
+        self.announce("remove", path, directory)
+        above = self._directories.get(id(parent))
+        if above is not None:
+            above.remove(name)
+
+    def announce(self, action: str, path: str, directory: Directory, **more: str) -> None:
         """Send a uevent with the properties that the object's `uevent` file shows."""
         from iaactl.sim.machine import Uevent
 
@@ -193,7 +204,7 @@ class Kernel:
         properties = dict(line.split("=", 1) for line in lines)
         subsystem = directory.children.get("subsystem")
         name = subsystem.target.rpartition("/")[2] if isinstance(subsystem, Link) else "dsa"
-        self._emit(Uevent(action, path, name, properties))
+        self._emit(Uevent(action, path, name, properties | more))
 
     # -- devices ------------------------------------------------------------------------------
 
@@ -209,13 +220,17 @@ class Kernel:
         self.devices[device.sysname] = device
         path = f"{function.path}/{device.sysname}"
         directory = function.directory.add(device.sysname, Directory())
-        self._publish(device, path, directory, spec.kind)
+        self._paths[id(device)], self._directories[id(device)] = path, directory
+        self.publish_generic(directory, spec.kind, depth=path.count("/"), path=path)
         publish_device(device, directory)
         self.bus.add(device, device.sysname, path)
         self.announce("add", path, directory)
         self.bus.offer(device)
         for wq in device.wqs:
-            self._add_wq(device, wq)
+            part = Directory()
+            publish(wq, part)
+            self.add_child(device, wq.sysname, part, "wq", known_as=wq)
+            self.bus.offer(wq)
         for index in range(device.cap.engines):
             part = Directory()
             publish_engine(device, index, part)
@@ -224,20 +239,6 @@ class Kernel:
             part = Directory()
             publish_group(device, index, part)
             self.add_child(device, f"group{number}.{index}", part, "group")
-
-    def _publish(self, thing: object, path: str, directory: Directory, devtype: str) -> None:
-        self._paths[id(thing)] = path
-        self._directories[id(thing)] = directory
-        self.publish_generic(directory, devtype, depth=path.count("/"), path=path)
-
-    def _add_wq(self, device: Idxd, wq: WorkQueue) -> None:
-        path = f"{self.path_of(device)}/{wq.sysname}"
-        directory = self.directory_of(device).add(wq.sysname, Directory())
-        self._publish(wq, path, directory, "wq")
-        publish(wq, directory)
-        self.bus.add(wq, wq.sysname, path)
-        self.announce("add", path, directory)
-        self.bus.offer(wq)
 
     def _ordered_error(self, device: str, command: str, operand: int) -> int | None:
         fault = self.command_fault
@@ -248,18 +249,17 @@ class Kernel:
         device = function.idxd
         assert device is not None
         for wq in device.wqs:
-            self.bus.remove(wq.sysname)
+            self.remove_child(device, wq.sysname)
         if device.driver is not None:
             self.bus.release(device)
-        for name in list(self.directory_of(device).children):
-            if name in self.bus.objects:
-                self.bus.remove(name)
         path, directory = self.path_of(device), self.directory_of(device)
+        for name in list(directory.children):
+            if name in self.bus.objects:
+                self.remove_child(device, name)
         self.bus.remove(device.sysname)
-        function.directory.remove(device.sysname)
+        del self._paths[id(device)], self._directories[id(device)]
         self.announce("remove", path, directory)
-        for thing in (device, *device.wqs):
-            del self._paths[id(thing)], self._directories[id(thing)]
+        function.directory.remove(device.sysname)
         del self.devices[device.sysname]
         self._ids.give(device.id)
         function.idxd = None

@@ -9,9 +9,12 @@ import errno
 
 from iaactl.sim.kernfs import refuse
 
+_ACTIONS = ("add", "remove", "change", "move", "online", "offline", "bind", "unbind")
 _TRUE, _FALSE = b"yYtTeE1", b"nNfFdD0"
 _DIGITS = b"0123456789abcdef"
-WHITE = b" \t\n\r\v\f"
+_HEX = frozenset(bytes((digit,)) for digit in _DIGITS)
+# The kernel's table of characters is Latin-1: the no-break space counts as white space.
+WHITE = b" \t\n\r\v\f\xa0"
 
 
 def text(data: bytes) -> bytes:
@@ -35,7 +38,11 @@ def integer(data: bytes, *, base: int = 10, signed: bool = False, bits: int = 64
             base = 8
             if digits[:2] == b"0x" and digits[2:3] and digits[2:3] in _DIGITS:
                 base, digits = 16, digits[2:]
-    if not digits or any(d not in _DIGITS[:base] for d in digits):
+    valid = _DIGITS[:base]
+    length = next((n for n, digit in enumerate(digits) if digit not in valid), len(digits))
+    if length and int(digits[:length], base) >> 64:
+        raise refuse(errno.ERANGE)  # found before anybody looks at what follows
+    if not length or length < len(digits):
         raise refuse(errno.EINVAL)
     value = int(digits, base)
     limit = 1 << (bits - 1 if signed else bits)
@@ -73,6 +80,14 @@ def word(data: bytes) -> bytes:
     return text(data).removesuffix(b"\n")
 
 
+def action(data: bytes) -> str:
+    """What a write to a `uevent` file orders: EINVAL unless it begins with a known action."""
+    found = word(data).decode("latin-1").partition(" ")[0]
+    if found not in _ACTIONS:
+        raise refuse(errno.EINVAL)
+    return found
+
+
 def label(data: bytes, longest: int) -> bytes:
     """A name: EINVAL when empty or longer than `longest` bytes, white space around it removed."""
     words = text(data)
@@ -82,23 +97,31 @@ def label(data: bytes, longest: int) -> bytes:
 
 
 def mask(data: bytes, bits: int = 256) -> int:
-    """A bit mask of comma-separated groups of up to 8 hexadecimal digits, highest first.
+    """A bit mask of groups of up to 8 hexadecimal digits, highest first, up to the first newline.
 
-    Raises EOVERFLOW for a longer group or more groups than `bits` has room for, EINVAL else.
+    Groups are separated by commas and white space, any number of them, and are read from the
+    last to the first. Raises EOVERFLOW for a group of more than 8 digits or for more groups than
+    `bits` has room for, EINVAL else. After 8 digits one character that is not a digit is
+    swallowed, whatever it is.
     """
-    words = text(data).removesuffix(b"\n")
-    value = 0
-    groups = words.split(b",")
-    if len(groups) > bits // 32:
-        raise refuse(errno.EOVERFLOW)
-    for group in groups:
-        digits = group.strip(WHITE).lower()
-        if any(d not in _DIGITS for d in digits):
-            raise refuse(errno.EINVAL)
-        if len(digits) > 8:
+    words = text(data).split(b"\n", 1)[0]
+    separators = WHITE + b","
+    value, groups = 0, 0
+    while words := words.rstrip(separators):
+        if groups == bits // 32:
             raise refuse(errno.EOVERFLOW)
-        if digits:  # an empty group does not count as one
-            value = value << 32 | int(digits, 16)
+        start = len(words)
+        while start > max(0, len(words) - 8) and words[start - 1] not in separators:
+            start -= 1
+            if words[start : start + 1].lower() not in _HEX:
+                raise refuse(errno.EINVAL)
+        value |= int(words[start:], 16) << 32 * groups
+        groups += 1
+        if len(words) - start == 8 and start and words[start - 1] not in separators:
+            if words[start - 1 : start].lower() in _HEX:
+                raise refuse(errno.EOVERFLOW)
+            start -= 1
+        words = words[:start]
     return value
 
 
