@@ -337,10 +337,11 @@ def test_zero_compression_refusals() -> None:
 
     assert status(Opcode.ZERO_COMPRESS_16, b"abc") == (Status.BAD_SIZE, 0)
     assert status(Opcode.ZERO_COMPRESS_16, b"abcd", 8) == (0x0A, AnalyticsError.OUTPUT_TOO_SMALL)
-    assert status(Opcode.ZERO_DECOMPRESS_16, bytes(7)) == (
+    assert status(Opcode.ZERO_DECOMPRESS_16, bytes(6)) == (
         0x0A,
         AnalyticsError.ZERO_DECOMPRESS_HEADER,
     )
+    assert status(Opcode.ZERO_DECOMPRESS_16, bytes(7)) == (Status.BAD_SIZE, 0)
     assert status(Opcode.ZERO_DECOMPRESS_16, bytes(8), 127) == (
         0x0A,
         AnalyticsError.OUTPUT_TOO_SMALL,

@@ -163,7 +163,7 @@ class Request:
             raise Problem(problem.BAD_SIZE)
         if self.read_source2 and not self.source2_size:
             raise Problem(problem.BAD_SIZE)
-        word = ZERO_COMPRESS.get(self.opcode, 1)
+        word = ZERO_COMPRESS.get(self.opcode) or ZERO_DECOMPRESS.get(self.opcode, 1)
         if self.source1_size % word:
             raise Problem(problem.BAD_SIZE)
 

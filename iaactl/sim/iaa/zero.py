@@ -29,7 +29,10 @@ def compress(data: bytes, word: int) -> bytes:
 
 
 def decompress(data: bytes, word: int, limit: int) -> bytes:
-    """Put zero words back in; raises AnalyticsProblem for a cut mask or too much output."""
+    """Put zero words back in; the length must be a multiple of `word`.
+
+    Raises AnalyticsProblem for a cut mask or too much output.
+    """
     mask_bits = _BLOCK // word
     mask_bytes = mask_bits // 8
     zero = bytes(word)
@@ -44,8 +47,7 @@ def decompress(data: bytes, word: int, limit: int) -> bytes:
             if not mask >> n & 1:
                 output += zero
                 continue
-            if position + word > len(data):
-                position = len(data)
+            if position == len(data):
                 break
             output += data[position : position + word]
             position += word
