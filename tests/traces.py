@@ -30,6 +30,17 @@ LOOSE = ("cdev_major", "numa_node")
 RUNNERS_OWN = ("EALREADY", "EBADF")
 """Errors of the recording's runner itself: a slot in use, a slot that never opened."""
 
+KNOWN = {
+    (f"{machine}-flron-{variant}", record): f"wq1.{wq}/iax!wq1.{wq}/dev"
+    for machine in ("6.16-v2", "7.3-spr", "7.3-v2")
+    for variant, record, wq in (("A", 14, 0), ("B", 13, 3))
+}
+"""Records with a difference that is the recorder's own, and the key of the state that differs.
+
+The recorder read `dev` through a file it still held open of the character device that the reset
+had replaced (ENODEV); by its next record it had opened the new one.
+"""
+
 
 @dataclass
 class Outcome:
@@ -54,6 +65,7 @@ class Agreement:
     compared: int = 0
     set_aside: int = 0
     states: int = 0
+    known: int = 0
     differences: list[str] = field(default_factory=list)
 
     def add(self, other: Agreement) -> None:
@@ -61,6 +73,7 @@ class Agreement:
         self.compared += other.compared
         self.set_aside += other.set_aside
         self.states += other.states
+        self.known += other.known
         self.differences += other.differences
 
 
@@ -225,6 +238,11 @@ def replay(records: list[dict[str, Any]], backend: Backend, name: str) -> Agreem
             if given is not None and _comparable_commands(given) != wanted:
                 result.differences.append(f"{where}: commands {given}, not {wanted}")
         have, want = _loosened(backend.state(devices)), _loosened(expected)
+        known = KNOWN.get((name.partition(".jsonl")[0], record.get("i", -1)))
+        if known is not None and have.get(known) != want.get(known):
+            result.known += 1
+            have.pop(known, None)
+            want.pop(known, None)
         result.states += 1
         if have != want:
             for key in sorted(have.keys() | want.keys()):
