@@ -98,3 +98,69 @@ class Events(Protocol):
 
 Audit = Callable[[str, str, str | None, str | None], None]
 """Called for every operation: verb, object or attribute path, value before, value after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one submitted descriptor.
+
+    `record` is the completion record, 64 bytes, all zero when none was written; `errno` is 0, or
+    why there is none (EAGAIN queue full until the deadline, ETIMEDOUT, another of write(2)).
+    """
+
+    record: bytes
+    errno: int
+    retries: int
+    faults: int
+    elapsed_ns: int
+
+
+class Buffer(Protocol):
+    """Memory that a device may read and write; page aligned, zero filled."""
+
+    @property
+    def address(self) -> int:
+        """Where it begins."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def read(self, size: int, offset: int = 0) -> bytes:
+        """A copy of part of it."""
+
+    def write(self, data: bytes, offset: int = 0) -> None:
+        """Put bytes into it."""
+
+
+class Portal(Protocol):
+    """One open work queue. Belongs to the process that opened it; not for use after a fork."""
+
+    @property
+    def way(self) -> str:
+        """How descriptors go in: `enqcmd`, `movdir64b` or `write`."""
+
+    @property
+    def why_not_mapped(self) -> int:
+        """Errno of mapping the portal, 0 when it is mapped, ENOSYS when the CPU lacks the
+        instruction."""
+
+    def buffer(self, size: int) -> Buffer:
+        """Fresh memory that nobody has touched, so that its pages are faulted in by the device.
+
+        It lives until the portal is closed, as long as the device may write to it.
+        """
+
+    def run(
+        self, descriptors: Sequence[bytes], *, depth: int, timeout_s: float, max_faults: int = 16
+    ) -> list[Outcome]:
+        """Submit all, at most `depth` in flight, and wait for all completions or the deadline."""
+
+    def fill(self, descriptors: Sequence[bytes]) -> int:
+        """Submit without waiting until the queue is full; how many it took.
+
+        Raises OperationError for any other refusal.
+        """
+
+    def close(self) -> None:
+        """Close; what is in flight is drained by the kernel."""

@@ -10,7 +10,7 @@ from iaactl.applier import Applier, Progress
 from iaactl.inventory import build
 from iaactl.model.device import Inventory
 from iaactl.model.facts import User
-from iaactl.ports import Audit, DeviceTree, Events, NodeAccess
+from iaactl.ports import Audit, DeviceTree, Events, NodeAccess, Portal
 
 STATE_DIRECTORY = Path("/run/iaactl")
 
@@ -66,6 +66,20 @@ def interruptible() -> AbstractContextManager[None]:
     from iaactl.host.signals import interruptible as block
 
     return block()
+
+
+def open_portal(path: str, dedicated: bool) -> Portal:
+    """An open portal of a work queue's node."""
+    from iaactl.host.portal import NativePortal
+
+    return NativePortal(path, dedicated=dedicated)
+
+
+def become(user: User) -> None:
+    """Give up all rights but those of `user`, for the rest of this process."""
+    from iaactl.host.users import become as give_up
+
+    give_up(user)
 
 
 def user(name: str | None) -> User:

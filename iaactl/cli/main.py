@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("iaactl.cli.verify", "Check that devices are as a profile says."),
     "reset": ("iaactl.cli.reset", "Disable devices and take their configuration away."),
     "restore": ("iaactl.cli.restore", "Put back what an earlier run changed."),
+    "selftest": ("iaactl.cli.selftest", "Prove work queues with real operations."),
     "profile": ("iaactl.cli.profile", "List, validate, import and export profiles."),
     "schema": ("iaactl.cli.schema", "Print the JSON Schema of a --json document."),
     "sim": ("iaactl.cli.sim", "Run commands in a simulated machine with IAA devices."),

@@ -15,6 +15,7 @@ NAMES = (
     "plan",
     "verdict",
     "result",
+    "selftest",
     "profile",
     "profiles",
     "machines",
@@ -56,6 +57,7 @@ def _data_type(name: str) -> Any:
     from iaactl.model.device import Inventory
     from iaactl.model.plan import Plan
     from iaactl.model.profile import Profile
+    from iaactl.selftest.report import SelftestReport
 
     return {
         "inventory": Inventory,
@@ -64,6 +66,7 @@ def _data_type(name: str) -> Any:
         "plan": Plan,
         "verdict": VerdictDocument,
         "result": ApplyResult,
+        "selftest": SelftestReport,
         "profile": Profile,
         "profiles": list[ProfileEntry],
         "machines": list[MachineEntry],

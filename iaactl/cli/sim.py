@@ -143,6 +143,9 @@ def run(
 @click.pass_obj
 def machines(output: Output, as_json: bool) -> None:
     """List the simulated machines."""
+    from rich.table import Table
+    from rich.text import Text
+
     from iaactl.sim.machine import load, names
 
     known = [(name, load(name).description) for name in names()]
@@ -150,5 +153,8 @@ def machines(output: Output, as_json: bool) -> None:
         data = [{"name": name, "description": description} for name, description in known]
         output.document("iaactl.machines/1", data)
         return
-    width = max(len(name) for name, _ in known)
-    output.show(*(f"{name:<{width}}  {description}" for name, description in known))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    for name, description in known:
+        table.add_row(Text(name), Text(description))
+    output.show(table)

@@ -6,7 +6,7 @@ import grp
 import os
 import pwd
 
-from iaactl.errors import HostError
+from iaactl.errors import HostError, PermissionMissing
 from iaactl.model.facts import User
 
 _DAC_OVERRIDE = 1 << 1  # CAP_DAC_OVERRIDE, include/uapi/linux/capability.h
@@ -44,5 +44,19 @@ def named_user(name: str) -> User:
             f"there is no user {name} on this machine",
             hint="QEMU runs as libvirt-qemu on Debian and Ubuntu, as qemu on Fedora and RHEL",
         ) from None
-    gids = {entry.pw_gid, *(g.gr_gid for g in grp.getgrall() if name in g.gr_mem)}
-    return User(name=name, uid=entry.pw_uid, gids=tuple(sorted(gids)), bypass=entry.pw_uid == 0)
+    others = sorted({g.gr_gid for g in grp.getgrall() if name in g.gr_mem} - {entry.pw_gid})
+    gids = (entry.pw_gid, *others)  # the primary group first
+    return User(name=name, uid=entry.pw_uid, gids=gids, bypass=entry.pw_uid == 0)
+
+
+def become(user: User) -> None:
+    """Take on groups and ids of a user for good. Raises PermissionMissing without the right to."""
+    try:
+        os.setgroups(list(user.gids))
+        os.setresgid(user.gids[0], user.gids[0], user.gids[0])
+        os.setresuid(user.uid, user.uid, user.uid)
+    except OSError as error:
+        raise PermissionMissing(
+            f"this process cannot become {user.name}: {error.strerror}",
+            hint="run it as root: sudo iaactl selftest --user ...",
+        ) from error

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from iaactl.errors import HostError
-from iaactl.sim import syscalls
+from iaactl.sim import preflight, syscalls
 
 # Where the parts of the world are kept that commands do not look at.
 STAGE = "/run/iaactl-sim"
@@ -21,7 +21,14 @@ PRIVATE = ("/run/udev", "/run/iaactl", "/etc/udev/rules.d")
 
 def detach_from_host() -> None:
     """No mount made here shows outside, and none made outside shows here."""
-    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    try:
+        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    except PermissionError as error:
+        # AppArmor, where it restricts user namespaces, lets them be made but not be used.
+        raise HostError(
+            "mounts cannot be made in a private namespace",
+            hint=preflight.namespace_hint(user=True),
+        ) from error
 
 
 def fresh_proc() -> None:

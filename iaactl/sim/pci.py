@@ -58,6 +58,23 @@ def config_space(spec: FunctionSpec, bars: tuple[int, int]) -> bytearray:
     return config
 
 
+def _only_checked(data: bytes) -> None:
+    """A write to the `uevent` of the bus or driver: nobody listens to events of those."""
+    parse.action(data)
+
+
+def _identity(data: bytes) -> tuple[int, int]:
+    """Vendor and device, the first two of the hexadecimal numbers written to new_id. EINVAL."""
+    fields = parse.text(data).split()
+    try:
+        vendor, device, *rest = (int(field, 16) for field in fields)
+    except ValueError:
+        raise refuse(errno.EINVAL) from None
+    if len(rest) > 5:
+        raise refuse(errno.EINVAL)
+    return vendor, device
+
+
 class PciFunction:
     """One function; its hardware outlives drivers."""
 
@@ -91,6 +108,7 @@ class PciFunction:
         self.idxd: Idxd | None = None
         self.driver: str | None = None
         self.override = ""
+        self.enabled = 0
         self.number = number
         domain_bus = spec.address.rpartition(":")[0]
         self.path = f"/devices/pci{domain_bus}/{spec.address}"
@@ -108,7 +126,6 @@ class PciFunction:
             data = f"{text}\n".encode()
             return Attribute(lambda: data, mode=mode)
 
-        ignored = Attribute(lambda: b"1\n", lambda data: None)
         add("vendor", fixed(f"{spec.vendor:#06x}"))
         add("device", fixed(f"{spec.device:#06x}"))
         add("subsystem_vendor", fixed(f"{spec.vendor:#06x}"))
@@ -125,7 +142,7 @@ class PciFunction:
         add("irq", fixed("0"))
         add("numa_node", fixed(str(spec.numa_node)))
         add("local_cpulist", fixed(self.bus.cpulist(spec.numa_node)))
-        add("enable", ignored)
+        add("enable", Attribute(self._show_enable, self._store_enable))
         add("broken_parity_status", fixed("0"))
         add("modalias", fixed(self._modalias()))
         add("driver_override", Attribute(self._show_override, self._store_override))
@@ -159,10 +176,20 @@ class PciFunction:
         return ("\n".join(lines) + "\n").encode()
 
     def _store_uevent(self, data: bytes) -> None:
-        action = parse.word(data).decode("latin-1").partition(" ")[0]
-        if action not in ("add", "remove", "change", "move", "online", "offline", "bind"):
-            raise refuse(errno.EINVAL)
-        self.bus.kernel.announce(action, self.path, self.directory)
+        kernel = self.bus.kernel
+        kernel.announce(parse.action(data), self.path, self.directory, SYNTH_UUID="0")
+
+    def _show_enable(self) -> bytes:
+        """How many times the function was enabled; a driver does it once."""
+        return b"%d\n" % (self.enabled + (self.driver is not None))
+
+    def _store_enable(self, data: bytes) -> None:
+        value = parse.number(data, base=0)
+        if self.driver is not None:
+            raise refuse(errno.EBUSY)
+        if not value and not self.enabled:
+            raise refuse(errno.EIO)
+        self.enabled += 1 if value else -1
 
     def _show_override(self) -> bytes:
         return f"{self.override or '(null)'}\n".encode()
@@ -171,13 +198,13 @@ class PciFunction:
         self.override = parse.word(data).decode("latin-1")
 
     def _store_reset(self, data: bytes) -> None:
-        if parse.number(data) != 1:
+        if parse.number(data, base=0) != 1:
             raise refuse(errno.EINVAL)
         if self.idxd is not None:
             self.idxd.function_level_reset()
 
     def _store_remove(self, data: bytes) -> None:
-        if parse.number(data):
+        if parse.number(data, base=0):
             self.bus.remove(self)
 
 
@@ -192,12 +219,13 @@ class PciBus:
         }
         self.present: list[str] = []
         self.driver_folder: Directory | None = None
+        self._added_ids: set[tuple[int, int]] = set()
         base = kernel.root.directory("sys/bus/pci")
         self.links = base.directory("devices")
         self.drivers = base.directory("drivers")
         base.add("rescan", Attribute(store=self._store_rescan))
-        base.add("drivers_probe", Attribute(store=lambda data: None))
-        base.add("uevent", Attribute(store=lambda data: None))
+        base.add("drivers_probe", Attribute(store=self._store_probe))
+        base.add("uevent", Attribute(store=_only_checked))
 
     def cpulist(self, node: int) -> str:
         """CPUs near a NUMA node."""
@@ -220,7 +248,7 @@ class PciBus:
                 self._attach(function)
 
     def _store_rescan(self, data: bytes) -> None:
-        if parse.number(data):
+        if parse.number(data, base=0):
             self.publish()
 
     def remove(self, function: PciFunction) -> None:
@@ -241,8 +269,9 @@ class PciBus:
         folder.add("module", Link("../../../../module/idxd"))
         folder.add("bind", Attribute(store=self._store_bind))
         folder.add("unbind", Attribute(store=self._store_unbind))
-        for name in ("new_id", "remove_id", "uevent"):
-            folder.add(name, Attribute(store=lambda data: None))
+        folder.add("new_id", Attribute(store=self._store_new_id))
+        folder.add("remove_id", Attribute(store=self._store_remove_id))
+        folder.add("uevent", Attribute(store=_only_checked))
         self.driver_folder = folder
         for address in sorted(self.present):
             if self.functions[address].spec.bound:
@@ -278,6 +307,26 @@ class PciBus:
         if address not in self.present:
             raise refuse(errno.ENODEV)
         return self.functions[address]
+
+    def _store_probe(self, data: bytes) -> None:
+        function = self._named(data)
+        wanted = function.override in ("", "idxd")
+        if self.driver_folder is not None and function.driver is None and wanted:
+            self._attach(function)
+
+    def _store_new_id(self, data: bytes) -> None:
+        """All functions of this bus are in the driver's own table: a new one matches none."""
+        identity = _identity(data)
+        known = {(f.spec.vendor, f.spec.device) for f in self.functions.values()}
+        if identity in known | self._added_ids:
+            raise refuse(errno.EEXIST)
+        self._added_ids.add(identity)
+
+    def _store_remove_id(self, data: bytes) -> None:
+        identity = _identity(data)
+        if identity not in self._added_ids:
+            raise refuse(errno.ENODEV)
+        self._added_ids.discard(identity)
 
     def _store_bind(self, data: bytes) -> None:
         function = self._named(data)

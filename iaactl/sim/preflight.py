@@ -28,7 +28,7 @@ def enter(user: bool) -> None:
         syscalls.unshare(NAMESPACES | (syscalls.CLONE_NEWUSER if user else 0))
     except OSError as error:
         raise HostError(
-            f"private namespaces cannot be made: {error.strerror}", hint=_namespace_hint(user)
+            f"private namespaces cannot be made: {error.strerror}", hint=namespace_hint(user)
         ) from error
     if not user:
         return
@@ -39,11 +39,12 @@ def enter(user: bool) -> None:
     except OSError as error:
         raise HostError(
             f"the user namespace cannot be given a user: {error.strerror}",
-            hint=_namespace_hint(user),
+            hint=namespace_hint(user),
         ) from error
 
 
-def _namespace_hint(user: bool) -> str:
+def namespace_hint(user: bool, settings: Path = Path("/proc/sys")) -> str:
+    """What to do where private namespaces are refused; `settings` are the kernel's sysctl files."""
     if not user:
         return "run it outside of the container, or give the container CAP_SYS_ADMIN"
     for name, closed, setting in (
@@ -55,7 +56,7 @@ def _namespace_hint(user: bool) -> str:
             "kernel.apparmor_restrict_unprivileged_userns=0",
         ),
     ):
-        file = Path("/proc/sys", name)
+        file = settings / name
         if file.exists() and file.read_text().strip() == closed:
             return f"run it as root, or allow user namespaces: sysctl {setting}"
     return "run it as root, or allow user namespaces for this user"

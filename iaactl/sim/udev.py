@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,7 +107,7 @@ class Udev:
         self._kernel = KernelSender()
         self._receiver = KernelReceiver()
         self._sender = UdevSender()
-        self._pending = 0
+        self._pending: Counter[tuple[str, str]] = Counter()
         self._pending_lock = threading.Lock()
         self._rules: list[rules.Rule] = []
         self._stamp: object = None
@@ -131,7 +132,7 @@ class Udev:
     def emit(self, event: KernelEvent) -> None:
         """Send one event of the kernel. Called with the machine's lock held."""
         with self._pending_lock:
-            self._pending += 1
+            self._pending[event.action, event.devpath] += 1
             _QUEUE.touch()
         self._kernel.send(event)
 
@@ -140,9 +141,9 @@ class Udev:
             variables = self._receiver.receive()
             self._handle(variables, announce=True)
             with self._pending_lock:
-                self._pending -= 1
-                if self._pending <= 0:
-                    self._pending = 0
+                # The host's kernel sends its own events to privileged namespaces, too.
+                self._pending -= Counter([(variables["ACTION"], variables["DEVPATH"])])
+                if not self._pending:
                     _QUEUE.unlink(missing_ok=True)
 
     def _handle(self, variables: dict[str, str], *, announce: bool) -> None:

@@ -194,6 +194,11 @@ class CryptoDriver(WqDriver):
         self.sync_mode = word
 
 
+def _only_checked(data: bytes) -> None:
+    """A write to the `uevent` of a bus or driver: nobody listens to events of those."""
+    parse.action(data)
+
+
 class Bus:
     """The bus itself: objects by name, drivers in the order of their registration."""
 
@@ -207,7 +212,7 @@ class Bus:
         self.folders = base.directory("drivers")
         base.add("drivers_probe", Attribute(store=self._probe_one))
         base.add("drivers_autoprobe", Attribute(self._show_autoprobe, self._store_autoprobe))
-        base.add("uevent", Attribute(store=lambda data: None))
+        base.add("uevent", Attribute(store=_only_checked))
 
     def _show_autoprobe(self) -> bytes:
         return b"%d\n" % self.autoprobe
@@ -227,7 +232,7 @@ class Bus:
         folder.add("module", Link(f"../../../../module/{driver.module}"))
         folder.add("bind", Attribute(store=lambda data: self._bind(driver, data)))
         folder.add("unbind", Attribute(store=lambda data: self._unbind(driver, data)))
-        folder.add("uevent", Attribute(store=lambda data: None))
+        folder.add("uevent", Attribute(store=_only_checked))
         self.drivers[driver.name] = driver
         if isinstance(driver, CryptoDriver):
             driver.publish(folder)

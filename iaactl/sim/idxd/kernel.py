@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
 from iaactl.sim.idxd.cdev import Cdev
-from iaactl.sim.idxd.driver import Idxd, publish_device, publish_engine, publish_group
+from iaactl.sim.idxd.driver import Idxd
+from iaactl.sim.idxd.publish import publish_device, publish_engine, publish_group
 from iaactl.sim.idxd.wq import WorkQueue, publish
 from iaactl.sim.kernfs import Attribute, Caller, Directory, Link, refuse
 from iaactl.sim.pci import PciBus, PciFunction

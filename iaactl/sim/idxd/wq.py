@@ -16,6 +16,7 @@ DISABLED, ENABLED = "disabled", "enabled"
 MAX_PRIORITY = 15
 DEFAULT_RETRIES, MOST_RETRIES = 32, 64
 DEFAULT_TRANSFER = 2 << 20
+DEFAULT_BATCH = 32
 NAME_BYTES, DRIVER_NAME_BYTES = 1024, 128
 _U64 = (1 << 64) - 1
 
@@ -62,6 +63,7 @@ class WorkQueue:
         self.prs_disable = False
         self.enqcmds_retries = DEFAULT_RETRIES
         self.max_transfer_size = DEFAULT_TRANSFER
+        self.max_batch_size = DEFAULT_BATCH
         self.op_config = self.device.cap.op_cap
 
     @property
@@ -164,7 +166,7 @@ class WorkQueue:
         self._disabled()
         self.driver_name = parse.label(data, DRIVER_NAME_BYTES)
 
-    def store_max_transfer_size(self, data: bytes) -> None:
+    def _power_of_two(self, data: bytes, most: int) -> int:
         self._configurable()
         self._disabled()
         value = parse.number(data, base=0)
@@ -172,9 +174,15 @@ class WorkQueue:
             raise refuse(errno.EINVAL)
         # Rounding up beyond 2^63 shifts by 64, which x86 takes as a shift by 0.
         rounded = 1 << ((value - 1).bit_length() & 63)
-        if rounded > self.device.cap.max_transfer:
+        if rounded > most:
             raise refuse(errno.EINVAL)
-        self.max_transfer_size = rounded
+        return rounded
+
+    def store_max_transfer_size(self, data: bytes) -> None:
+        self.max_transfer_size = self._power_of_two(data, self.device.cap.max_transfer)
+
+    def store_max_batch_size(self, data: bytes) -> None:
+        self.max_batch_size = self._power_of_two(data, self.device.cap.max_batch)
 
     def store_ats_disable(self, data: bytes) -> None:
         self._disabled()
@@ -251,8 +259,10 @@ def publish(wq: WorkQueue, directory: Directory) -> None:
         Attribute(lambda: b"%d\n" % wq.max_transfer_size, wq.store_max_transfer_size),
     )
     if wq.device.spec.kind == "dsa":
-        batch = Attribute(lambda: b"%d\n" % cap.max_batch, lambda data: wq._disabled())
-        add("max_batch_size", batch)
+        add(
+            "max_batch_size",
+            Attribute(lambda: b"%d\n" % wq.max_batch_size, wq.store_max_batch_size),
+        )
     if cap.ats_control:
         add("ats_disable", Attribute(lambda: b"%d\n" % wq.ats_disable, wq.store_ats_disable))
     if cap.prs_control:

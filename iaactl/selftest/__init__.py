@@ -1,0 +1,1 @@
+"""Real operations through real queues, each result checked against an independent computation."""
