@@ -47,6 +47,7 @@ class Status(IntEnum):
     WATCHDOG = 0x24
     BAD_OPERATION_FLAGS = 0x30
     BAD_FILTER_FLAGS = 0x31
+    BAD_INPUT_SIZE = 0x32
     BAD_ELEMENT_COUNT = 0x33
     BAD_WIDTH = 0x34
     BAD_INVERT = 0x35
@@ -83,6 +84,7 @@ _STATUS = {
     Status.WATCHDOG: "The operation took longer than the watchdog of the device allows.",
     Status.BAD_OPERATION_FLAGS: "The compress, decompress or CRC flags are not valid.",
     Status.BAD_FILTER_FLAGS: "The filter flags are not valid.",
+    Status.BAD_INPUT_SIZE: "The operation does not accept this size of input.",
     Status.BAD_ELEMENT_COUNT: "The number of input elements is zero.",
     Status.BAD_WIDTH: "The operation does not accept this element width.",
     Status.BAD_INVERT: "The output was to be inverted but is no bit vector.",
@@ -125,6 +127,7 @@ class AnalyticsError(IntEnum):
     INVALID_HUFFMAN_CODE = 30
     PARQUET_RLE_WIDTH = 31
     TOO_FEW_ELEMENTS = 32
+    RUN_LENGTH_COUNT = 33
     ZERO_DECOMPRESS_HEADER = 34
     TOO_MANY_LL_CODES = 35
     TOO_MANY_D_CODES = 36
@@ -169,6 +172,7 @@ _ERRORS = {
     AnalyticsError.INVALID_HUFFMAN_CODE: "The AECS has no code for a symbol of the data.",
     AnalyticsError.PARQUET_RLE_WIDTH: "The Parquet RLE input states a width above 32 bits.",
     AnalyticsError.TOO_FEW_ELEMENTS: "The decoded input ends before the stated number of elements.",
+    AnalyticsError.RUN_LENGTH_COUNT: "An RLE burst count falls, or one run is over 65536 long.",
     AnalyticsError.ZERO_DECOMPRESS_HEADER: "The input ends inside a zero-compress header.",
     AnalyticsError.TOO_MANY_LL_CODES: "A block header announces more than 286 length codes.",
     AnalyticsError.TOO_MANY_D_CODES: "A block header announces more than 30 distance codes.",

@@ -283,6 +283,7 @@ def test_statuses_that_descriptors_reach() -> None:
         Status.TRANSLATION_ERROR,
         Status.PAGE_REQUEST_TIMEOUT,
         Status.WATCHDOG,
+        Status.BAD_INPUT_SIZE,
     }
 
 

@@ -169,10 +169,22 @@ def test_rle_burst_of_wide_elements() -> None:
     assert output == pack([7, 7, 9], 11)
 
 
-def test_rle_burst_counts_must_not_fall() -> None:
-    source = b"".join(n.to_bytes(4, "little") for n in (0, 5, 3))
-    record, _ = run(Opcode.RLE_BURST, source, 3, d.FilterFlags(LE, 32), source2=b"\xff")
-    assert record.status == Status.ANALYTICS_ERROR
+@pytest.mark.parametrize(
+    ("counts", "error"),
+    [
+        ((0, 5, 3), AnalyticsError.RUN_LENGTH_COUNT),
+        ((0, 65536), 0),
+        ((0, 65537), AnalyticsError.RUN_LENGTH_COUNT),
+    ],
+)
+def test_rle_burst_counts_rise_but_not_by_more_than_65536(
+    counts: tuple[int, ...], error: int
+) -> None:
+    source = b"".join(n.to_bytes(4, "little") for n in counts)
+    flags = d.FilterFlags(LE, 32)
+    record, _ = run(Opcode.RLE_BURST, source, len(counts), flags, source2=b"\xff")
+    assert record.error == error
+    assert record.ok is not bool(error)
 
 
 def test_indexes_instead_of_a_sparse_vector() -> None:

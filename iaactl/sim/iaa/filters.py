@@ -15,7 +15,7 @@ USES_SOURCE2 = frozenset({SET_MEMBERSHIP, SELECT, RLE_BURST, EXPAND})
 
 # The set of set membership and find unique has at most this many bits of index.
 _LARGEST_SET_BITS = 15
-_LONGEST_RUN = 0xFFFF
+_LONGEST_RUN = 1 << 16
 _NONE = 0xFFFFFFFF
 _V1_BITS = (1 << 27) - 1
 _FORCE_ARRAY = 1 << 27
@@ -234,6 +234,6 @@ def _burst(counts: Iterator[int], values: Iterator[int], width: int) -> Iterator
     for count in counts:
         value = next(values)
         if not 0 <= count <= _LONGEST_RUN:
-            # Cumulative counts must not fall, and one step is limited to 16 bits.
-            raise AnalyticsProblem(problem.OUTPUT_WIDTH)
+            # Cumulative counts must not fall, nor rise by more than 2^16 in one step.
+            raise AnalyticsProblem(problem.RUN_LENGTH_COUNT)
         yield from repeat(value, count)
