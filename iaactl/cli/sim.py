@@ -125,9 +125,10 @@ def run(
     """Run COMMAND, or a shell, where the simulated devices are.
 
     The command and its children see the machine's /sys, /dev/iax, /proc/cmdline and
-    /proc/cpuinfo, the rest of the system as it is, an empty /etc/udev/rules.d, and no network but
-    the loopback interface. Everything goes with the command; its exit status is passed on,
-    128 + n when signal n ended it. uname(2) still names the running kernel.
+    /proc/cpuinfo, the rest of the system as it is (the rest of /sys for reading only), an empty
+    /etc/udev/rules.d, and no network but the loopback interface. Everything goes with the
+    command; its exit status is passed on, 128 + n when signal n ended it. uname(2) still names
+    the running kernel.
 
     Runs as any user who may make user namespaces and open /dev/fuse, and is root inside.
     """

@@ -88,6 +88,8 @@ def private_directories() -> None:
 def put_in_place(binds: Iterable[str], files: Iterable[tuple[str, str]]) -> None:
     """Cover /sys and /dev by the served trees and bind the real entries back below them.
 
+    The real part of /sys is for reading: `udevadm trigger` alone would reach all of the host.
+
     `binds` are paths relative to the root; `files` are pairs of a generated file and the file
     that it replaces.
     """
@@ -101,6 +103,8 @@ def put_in_place(binds: Iterable[str], files: Iterable[tuple[str, str]]) -> None
         top, _, below = path.partition("/")
         try:
             syscalls.bind(f"/proc/self/fd/{real[top]}/{below}", f"/{path}")
+            if top == "sys":
+                syscalls.read_only(f"/{path}")
         except FileNotFoundError:
             # Gone between listing and binding, as block devices and processes' files go.
             continue

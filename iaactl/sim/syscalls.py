@@ -17,13 +17,19 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 0x2
+
+# statvfs(3) reports these with the values that mount(2) takes.
+_MS_NOATIME, _MS_NODIRATIME = 0x400, 0x800
+_KEPT = MS_NOSUID | MS_NODEV | MS_NOEXEC | _MS_NOATIME | _MS_NODIRATIME
 
 _PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS = 0x8913
@@ -67,6 +73,13 @@ def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -
 def bind(source: str, target: str) -> None:
     """Make `source` with all that is mounted below it visible at `target`."""
     mount(source, target, "", MS_BIND | MS_REC)
+
+
+def read_only(target: str) -> None:
+    """Let nobody write through the bind mount at `target`, whatever is mounted below it."""
+    # A user namespace may not take away what the original mount has.
+    inherited = os.statvfs(target).f_flag & _KEPT
+    mount("none", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY | inherited)
 
 
 def unmount(target: str) -> None:
