@@ -31,6 +31,9 @@ SCRIPTS = {
         iaactl apply single-device
         iaactl apply single-device --yes -vv
         iaactl list --wqs --json
+        iaactl selftest
+        iaactl selftest wq1.0 --op noop --json -v
+        iaactl selftest wq1.1
         iaactl verify single-device --json
         iaactl apply single-device --yes --json
         iaactl profile export iax1

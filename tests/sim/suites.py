@@ -16,7 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("accel-config", "libaccel-config-dev", "kmod", "udev", "pciutils", "python3")
+PACKAGES = {
+    "trixie": ("accel-config", "libaccel-config-dev", "python3"),
+    # The first iaa_test that submits by write(2), as unprivileged programs must.
+    "sid": ("accel-config-test", "libqpl1"),
+}
 _COMPLETE = ".complete"
 _NEEDS = ("click", "rich", "pydantic", "pyudev", "cffi", "ruamel.yaml")
 
@@ -119,7 +123,7 @@ def unpack(suite: str) -> Path:
     ):
         apt += ["-o", f"{name}={value}"]
     _run(*apt, "update")
-    _run(*apt, "--download-only", "--yes", "install", *PACKAGES)
+    _run(*apt, "--download-only", "--yes", "install", *PACKAGES[suite])
     packages = sorted((work / "archives").glob("*.deb"))
     if not packages:
         raise SuiteUnavailable(f"{suite}: nothing was downloaded")
