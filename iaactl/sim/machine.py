@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,12 @@ class KernelSpec:
     """A dedicated queue gets its PASID by drain, reset, enable; before by disable, enable."""
     iommu_checked_at_load: bool = False
     """pasid_enabled is 0 where the IOMMU cannot do SVA (up to about 6.12)."""
+    open_files_shown: bool = True
+    """Every open file of a character device has a directory (Linux 6.4)."""
+    kernel_wqs_named: bool = True
+    """A work queue of type kernel can be named where kernel work queues have a PASID (6.7)."""
+    ats_by_capability: bool = True
+    """ats_disable is there only with the capability, and read-only like the rest (6.6)."""
     oops_on_reset_without_event_log: bool = False
     """A function-level reset dereferences NULL on a device without event log (6.16)."""
     cdev_major: int = 243
@@ -114,12 +120,36 @@ class MachineSpec:
     cpu_flags: tuple[str, ...] = ("movdir64b", "enqcmd")
     command_line: str = ""
     iommu: str = "scalable"
-    """`scalable`, `legacy`, `no-svm` (scalable, but not for SVA) or `none`."""
+    """`scalable`, `legacy`, `no-svm` (scalable, but not for SVA), `none`, or `sva-disabled` (the
+    kernel refuses SVA)."""
     modules: tuple[str, ...] = ("idxd",)
     sva: bool = True
     tc_override: bool = False
     disabled: bool = False
     """All devices were disabled after boot, as the QEMU documentation finds them."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a word that means nothing here."""
+        _one_of("iommu", self.iommu, _IOMMU)
+        _one_of("default_engines", self.kernel.default_engines, ("none", "one", "all"))
+        for module in self.modules:
+            _one_of("module", module, ("idxd", "iaa_crypto"))
+        for function in self.functions:
+            _one_of("kind", function.kind, ("iax", "dsa"))
+            for capability in function.capabilities:
+                _one_of("capability", capability, _CAPABILITIES)
+
+
+_IOMMU = ("scalable", "legacy", "no-svm", "sva-disabled", "none")
+_CAPABILITIES = (
+    *("shared", "dedicated", "ats", "priority", "occupancy", "op_config", "prs"),
+    "progress_limit",
+)
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
 
 
 def names() -> list[str]:

@@ -259,6 +259,7 @@ class PciBus:
         self.kernel.root.directory(f"sys{path.rpartition('/')[0]}").remove(function.spec.address)
         self.links.remove(function.spec.address)
         self.present.remove(function.spec.address)
+        function.override, function.enabled = "", 0
         self.kernel.announce("remove", path, function.directory)
 
     # -- the idxd driver on this bus ----------------------------------------------------------

@@ -69,7 +69,9 @@ class OpenFile:
         directory.add("cr_faults", Attribute(lambda: b"0\n"))
         directory.add("cr_fault_failures", Attribute(lambda: b"0\n"))
         self.name = f"file{self.number}"
-        kernel.add_child(cdev, self.name, directory, "idxd_file")
+        self.shown = kernel.spec.kernel.open_files_shown
+        if self.shown:
+            kernel.add_child(cdev, self.name, directory, "idxd_file")
 
     def _authorised(self, caller: Caller) -> None:
         if caller.pid != self.caller.pid:
@@ -129,7 +131,8 @@ class OpenFile:
         kernel, wq = self.cdev.kernel, self.cdev.wq
         kernel.open_files -= 1
         self.cdev.files.remove(self)
-        kernel.remove_child(self.cdev, self.name)
+        if self.shown:
+            kernel.remove_child(self.cdev, self.name)
         kernel.give_file_number(self.number)
         if wq.shared:
             wq.device.command(hw.DRAIN_PASID, self.pasid)

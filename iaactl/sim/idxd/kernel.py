@@ -79,9 +79,8 @@ class Kernel:
     @property
     def user_pasid(self) -> bool:
         """What pasid_enabled shows."""
-        if self.spec.kernel.iommu_checked_at_load and self.spec.iommu != "scalable":
-            return False
-        return self.sva
+        checked = self.spec.kernel.iommu_checked_at_load
+        return self.sva and not (checked and self.spec.iommu in ("none", "legacy", "no-svm"))
 
     @property
     def system_pasid(self) -> bool:

@@ -160,7 +160,11 @@ class WorkQueue:
 
     def store_name(self, data: bytes) -> None:
         self._disabled()
-        self.name = parse.label(data, NAME_BYTES)
+        name = parse.label(data, NAME_BYTES)
+        named = self.device.host.spec.kernel.kernel_wqs_named
+        if self.type == b"kernel" and self.device.system_pasid and not named:
+            raise refuse(errno.EOPNOTSUPP)
+        self.name = name
 
     def store_driver_name(self, data: bytes) -> None:
         self._disabled()
@@ -186,7 +190,8 @@ class WorkQueue:
 
     def store_ats_disable(self, data: bytes) -> None:
         self._disabled()
-        self._configurable()
+        if self.device.host.spec.kernel.ats_by_capability:
+            self._configurable()
         self.ats_disable = parse.boolean(data)
 
     def store_prs_disable(self, data: bytes) -> None:
@@ -263,7 +268,7 @@ def publish(wq: WorkQueue, directory: Directory) -> None:
             "max_batch_size",
             Attribute(lambda: b"%d\n" % wq.max_batch_size, wq.store_max_batch_size),
         )
-    if cap.ats_control:
+    if cap.ats_control or not kernel.ats_by_capability:
         add("ats_disable", Attribute(lambda: b"%d\n" % wq.ats_disable, wq.store_ats_disable))
     if cap.prs_control:
         add("prs_disable", Attribute(lambda: b"%d\n" % wq.prs_disable, wq.store_prs_disable))
