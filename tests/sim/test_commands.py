@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -176,29 +174,6 @@ def test_recordings_with_system_calls(world: World, series: str, tmp_path: Path)
     assert total.differences == []
     assert total.compared > 300
     assert len(by_flavour) >= 10
-
-
-def test_rootless(world: World) -> None:
-    """An ordinary user, where the system opens /dev/fuse to all."""
-    if os.geteuid() != 0:
-        pytest.skip("already an ordinary user: every other test shows it")
-    fuse = Path("/dev/fuse")
-    mode = fuse.stat().st_mode & 0o7777
-    fuse.chmod(0o666)
-    try:
-        done = subprocess.run(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(IAACTL), "sim",
-             "run", "--", "sh", "-c",
-             "iaactl apply qemu-migration --yes >/dev/null && iaactl list --wqs"],
-            capture_output=True, text=True, check=False, cwd="/",
-            env={**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
-    finally:
-        fuse.chmod(mode)
-    if "Permission denied" in done.stderr and str(sys.prefix) in done.stderr:
-        pytest.skip("the checkout is not readable to other users")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("/dev/iax/wq") == 8
 
 
 def test_nothing_is_left_when_the_parent_is_killed(world: World, tmp_path: Path) -> None:
