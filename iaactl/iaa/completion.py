@@ -228,8 +228,8 @@ class CompletionRecord:
 
     @property
     def crc64(self) -> int:
-        """The result of crc64, which takes the place of CRC and first aggregate."""
-        return self.crc | self.minimum << 32
+        """The result of crc64: 8 bytes at 40, in the place of the last two aggregates."""
+        return self.maximum | self.total << 32
 
     @property
     def code(self) -> int:

@@ -132,8 +132,8 @@ def test_completion_field(field: str, offset: int, form: str) -> None:
     assert record.pack() == bytes(data)
 
 
-def test_crc64_result_is_eight_bytes_at_32() -> None:
-    data = bytes(32) + (0x1122334455667788).to_bytes(8, "little") + bytes(24)
+def test_crc64_result_is_eight_bytes_at_40() -> None:
+    data = bytes(40) + (0x1122334455667788).to_bytes(8, "little") + bytes(16)
     assert CompletionRecord.parse(data).crc64 == 0x1122334455667788
 
 

@@ -248,7 +248,7 @@ def _crc64(request: Request, source: Reader) -> Result:
         invert=bool(flags & _INVERT),
         reflect=bool(flags & _REFLECT),
     )
-    return Result(consumed=len(data), crc=value & 0xFFFFFFFF, aggregates=(value >> 32, 0, 0))
+    return Result(consumed=len(data), aggregates=(0, value & 0xFFFFFFFF, value >> 32))
 
 
 def _zero(request: Request, source: Reader) -> Result:
