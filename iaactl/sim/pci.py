@@ -150,13 +150,11 @@ class PciFunction:
         add("remove", Attribute(store=self._store_remove))
         add("subsystem", Link("../" * self.path.count("/") + "bus/pci"))
         add("power", Directory())
-        groups = self.bus.kernel.root.directory("sys/kernel/iommu_groups")
         if self.bus.kernel.spec.iommu != "none":
             up = "../" * self.path.count("/")
             add("iommu_group", Link(f"{up}kernel/iommu_groups/{self.number}"))
-            members = groups.directory(f"{self.number}/devices")
-            if spec.address not in members.children:
-                members.add(spec.address, Link(f"../../../..{self.path}"))
+            members = self.bus.iommu_groups.directory(f"{self.number}/devices")
+            members.add(spec.address, Link(f"../../../..{self.path}"))
         add("uevent", Attribute(self._show_uevent, self._store_uevent))
 
     def _modalias(self) -> str:
@@ -220,6 +218,7 @@ class PciBus:
         self.present: list[str] = []
         self.driver_folder: Directory | None = None
         self._added_ids: set[tuple[int, int]] = set()
+        self.iommu_groups = kernel.root.directory("sys/kernel/iommu_groups")
         base = kernel.root.directory("sys/bus/pci")
         self.links = base.directory("devices")
         self.drivers = base.directory("drivers")
@@ -258,6 +257,8 @@ class PciBus:
         path = function.path
         self.kernel.root.directory(f"sys{path.rpartition('/')[0]}").remove(function.spec.address)
         self.links.remove(function.spec.address)
+        if self.kernel.spec.iommu != "none":
+            self.iommu_groups.remove(str(function.number))
         self.present.remove(function.spec.address)
         function.override, function.enabled = "", 0
         self.kernel.announce("remove", path, function.directory)
