@@ -95,10 +95,14 @@ def lengths_from(histogram: Sequence[int], longest: int = _LONGEST_CODE) -> list
 
 
 def dynamic_header(ll_lengths: Sequence[int], d_lengths: Sequence[int], *, final: bool) -> Bits:
-    """Header of a block with these code lengths, as in RFC 1951, 3.2.7."""
+    """Header of a block with these code lengths, as in RFC 1951, 3.2.7.
+
+    No repetition crosses from the literal/length to the distance codes: RFC 1951 allows it, the
+    device refuses it (errors 4 and 6).
+    """
     hlit = max(257, _used(ll_lengths))
     hdist = max(1, _used(d_lengths))
-    runs = _runs([*ll_lengths[:hlit], *d_lengths[:hdist]])
+    runs = _runs(ll_lengths[:hlit]) + _runs(d_lengths[:hdist])
     counts = [0] * 19
     for symbol, _, _ in runs:
         counts[symbol] += 1

@@ -373,7 +373,7 @@ BAD_STREAMS = [
         AnalyticsError.FIRST_LL_IS_REPEAT,
         bits_of(*DYNAMIC, (0, 5), (0, 5), (0, 4), (1, 3), (0, 6), (1, 3), (1, 1), (0, 2)),
     ),
-    # 18 has one bit; 138 + 120 zeros are all 258 lengths.
+    # 18 has one bit; 138 + 119 zeros are all 257 literal/length codes.
     (
         AnalyticsError.NO_LL_CODE,
         bits_of(
@@ -387,12 +387,12 @@ BAD_STREAMS = [
             (0, 1),
             (127, 7),
             (0, 1),
-            (109, 7),
+            (108, 7),
         ),
     ),
     # The same with 138 + 138 zeros.
     (
-        AnalyticsError.WRONG_NUMBER_OF_D_CODES,
+        AnalyticsError.WRONG_NUMBER_OF_LL_CODES,
         bits_of(
             *DYNAMIC,
             (0, 5),
@@ -444,8 +444,8 @@ BAD_STREAMS = [
             *DYNAMIC, (0, 5), (0, 5), (14, 4), (0, 9), (1, 3), (0, 39), (1, 3), (1, 258), (1, 1)
         ),
     ),
-    (AnalyticsError.MATCH_DISTANCE, fixed(65, 257, then=((int(f"{30:05b}"[::-1], 2), 5),))),
-    (AnalyticsError.MATCH_LENGTH, bits_of((3, 3), (int(f"{0b11000110:08b}"[::-1], 2), 8))),
+    (AnalyticsError.BAD_D_CODE, fixed(65, 257, then=((int(f"{30:05b}"[::-1], 2), 5),))),
+    (AnalyticsError.BAD_LL_CODE, bits_of((3, 3), (int(f"{0b11000110:08b}"[::-1], 2), 8))),
     (AnalyticsError.REFERENCE_BEFORE_START, fixed(65, 257, then=((0b10000, 5),))),
 ]
 
@@ -459,6 +459,45 @@ def test_bad_streams(error: AnalyticsError, stream: bytes) -> None:
     # Except where RFC 1951 is silent, zlib refuses the same stream.
     with pytest.raises(zlib.error):
         zlib.decompress(stream, -12)
+
+
+# Dynamic headers with 260 literal/length and 4 distance codes, all of two bits, none below 256.
+# Code-length codes of two bits: 0 is 00, 2 is 01, 16 is 10, 18 is 11.
+BORDER = (*DYNAMIC, (3, 5), (3, 5), (12, 4), (2, 3), (0, 3), (2, 3), (2, 3), (0, 33), (2, 3))
+BORDER = (*BORDER, (3, 2), (127, 7), (3, 2), (107, 7))
+TWO = (2, 2)
+
+
+def again(count: int) -> tuple[tuple[int, int], ...]:
+    """The length before, 3 to 6 times more."""
+    return (1, 2), (count - 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error"),
+    [
+        ((TWO, *again(3), TWO, *again(3)), AnalyticsError.NONE),
+        ((TWO, *again(6), TWO), AnalyticsError.WRONG_NUMBER_OF_LL_CODES),
+        ((TWO, *again(3), *again(4)), AnalyticsError.FIRST_D_IS_REPEAT),
+    ],
+)
+def test_repetitions_do_not_cross_from_lengths_to_distances(
+    lengths: tuple[tuple[int, int], ...], error: AnalyticsError
+) -> None:
+    """Where the device is stricter than RFC 1951: zlib takes all of these."""
+    stream = bits_of(*BORDER, *lengths, (0, 2))
+    assert zlib.decompress(stream, -12) == b""
+    record, _ = expand(stream)
+    assert record.ok is not bool(error)
+    assert record.error == error
+
+
+def test_too_many_distance_lengths() -> None:
+    stream = bits_of(*BORDER, TWO, *again(3), TWO, *again(5), (0, 2))
+    with pytest.raises(zlib.error):
+        zlib.decompress(stream, -12)
+    record, _ = expand(stream)
+    assert record.error == AnalyticsError.WRONG_NUMBER_OF_D_CODES
 
 
 def test_a_distance_code_that_is_not_defined() -> None:
@@ -492,7 +531,7 @@ def test_a_header_too_big_to_be_kept() -> None:
     # Every length written out with seven bits: 286 + 30 of them are more than 2048 bits.
     cl = [(7, 3)] * 19
     stream = bits_of(*DYNAMIC, (29, 5), (29, 5), (15, 4), *cl)
-    lengths = [(0, 7)] * 300
+    lengths = [(64, 7)] + [(0, 7)] * 299  # one code of one bit, then none
     stream = bits_of(*DYNAMIC, (29, 5), (29, 5), (15, 4), *cl, *lengths)[:-8]
     record, _ = expand(stream, d.DecompressFlags.ENABLE)
     assert (record.status, record.error) == (0x0A, AnalyticsError.HEADER_TOO_BIG)

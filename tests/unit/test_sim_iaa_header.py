@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.accelerator import COMPLETION, DESTINATION, SOURCE, SOURCE2, Accelerator
 from iaactl.iaa import descriptor as d
+from iaactl.iaa.aecs import CompressAecs, Histogram
 from iaactl.iaa.completion import Status
 from iaactl.sim.iaa import WqLimits
 from iaactl.sim.iaa.header import generate
@@ -102,3 +103,27 @@ def test_steep_histograms_meet_the_limit() -> None:
     lengths = [entry >> 15 for entry in table]
     assert max(lengths) == 15
     assert sum(1 << 15 - n for n in lengths) == 1 << 15
+
+
+# Sixteen codes of four bits in both alphabets: the lengths go on as they were at the border.
+EVEN_LL = [int(symbol < 15 or symbol == 256) for symbol in range(286)]
+EVEN_D = [int(symbol < 16) for symbol in range(30)]
+
+
+def test_the_device_takes_the_headers_of_both_generators() -> None:
+    """Repetitions must not cross from literal/length to distance codes, whoever writes them."""
+    table, _, bits, valid = generate(EVEN_LL, EVEN_D, final=True)
+    end, length = table[256] & 0x7FFF, table[256] >> 15
+    assert length == 4
+    bits |= int(f"{end:04b}"[::-1], 2) << valid
+    work = d.decompress(0, (0, 0), (DESTINATION, 64))
+    record, _ = Accelerator().run(work, bits.to_bytes((valid + 4 + 7) // 8, "little"))
+    assert record.ok, record.explain()
+    aecs = CompressAecs.dynamic(Histogram(tuple(EVEN_LL), tuple(EVEN_D)))
+    data = bytes(range(15))
+    compress = d.compress(0, (0, 0), (DESTINATION, 1 << 16), (SOURCE2, 1568))
+    record, stream = Accelerator().run(compress, data, aecs.pack())
+    assert record.ok, record.explain()
+    record, output = Accelerator().run(work, stream)
+    assert record.ok, record.explain()
+    assert output == data

@@ -98,22 +98,32 @@ def dynamic_header(bits: int, valid: int) -> tuple[bytes, bytes, int]:
     for symbol in CL_ORDER[:hclen]:
         cl_lengths[symbol] = reader.take(3)
     table = table_of(cl_lengths, problem.BAD_CL_LENGTHS)
+    ll = _lengths(reader, table, hlit, problem.FIRST_LL_IS_REPEAT, problem.WRONG_NUMBER_OF_LL_CODES)
+    if not any(ll):
+        raise AnalyticsProblem(problem.NO_LL_CODE)
+    d = _lengths(reader, table, hdist, problem.FIRST_D_IS_REPEAT, problem.WRONG_NUMBER_OF_D_CODES)
+    return ll, d, reader.used
+
+
+def _lengths(reader: _Reader, table: Table, number: int, repeat_error: int, error: int) -> bytes:
+    """Code lengths of one alphabet.
+
+    RFC 1951 lets a repetition run from one alphabet into the next; the device reads each by
+    itself, and a repetition that begins one or runs beyond it is an error.
+    """
     lengths = bytearray()
-    while len(lengths) < hlit + hdist:
+    while len(lengths) < number:
         symbol = reader.symbol(table)
         if symbol < 16:
             lengths.append(symbol)
         elif symbol == 16:
             if not lengths:
-                raise AnalyticsProblem(problem.FIRST_LL_IS_REPEAT)
+                raise AnalyticsProblem(repeat_error)
             lengths += bytes([lengths[-1]]) * (3 + reader.take(2))
         elif symbol == 17:
             lengths += bytes(3 + reader.take(3))
         else:
             lengths += bytes(11 + reader.take(7))
-    if len(lengths) > hlit + hdist:
-        raise AnalyticsProblem(problem.WRONG_NUMBER_OF_D_CODES)
-    ll, d = bytes(lengths[:hlit]), bytes(lengths[hlit:])
-    if not any(ll):
-        raise AnalyticsProblem(problem.NO_LL_CODE)
-    return ll, d, reader.used
+    if len(lengths) > number:
+        raise AnalyticsProblem(error)
+    return bytes(lengths)

@@ -84,7 +84,8 @@ def _entries(lengths: Sequence[int]) -> list[int]:
 def _header(ll: Sequence[int], d: Sequence[int], final: bool) -> tuple[int, int]:
     hlit = max(_FEWEST_LL, _used(ll))
     hdist = max(_FEWEST_D, _used(d))
-    items = _run_lengths([*ll[:hlit], *d[:hdist]])
+    # The device's decoder takes no repetition across the border of the two alphabets.
+    items = _run_lengths(ll[:hlit]) + _run_lengths(d[:hdist])
     counts = [0] * len(CL_ORDER)
     for symbol, _, _ in items:
         counts[symbol] += 1

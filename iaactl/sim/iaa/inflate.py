@@ -310,7 +310,8 @@ class Inflater:
                 state.mode = Mode.HEADER
                 return True
             if symbol >= LL_CODES:
-                raise AnalyticsProblem(problem.MATCH_LENGTH)
+                # 286 and 287, which only the fixed code has.
+                raise AnalyticsProblem(problem.BAD_LL_CODE)
             first, extra = LENGTHS[symbol - END_OF_BLOCK - 1]
             length = first + (bits >> used & (1 << extra) - 1)
             used += extra
@@ -322,7 +323,7 @@ class Inflater:
                 raise Short
             used += d_used
             if entry >> 4 >= D_CODES:
-                raise AnalyticsProblem(problem.MATCH_DISTANCE)
+                raise AnalyticsProblem(problem.BAD_D_CODE)
             first, extra = DISTANCES[entry >> 4]
             distance = first + (bits >> used & (1 << extra) - 1)
             used += extra
