@@ -64,6 +64,19 @@ def ungranted(plan: Plan, take_over: Sequence[str], force: Sequence[str]) -> lis
     ]
 
 
+def refuse_ungranted(plan: Plan, take_over: Sequence[str], force: Sequence[str]) -> None:
+    """Raise Busy, with the options that would allow it, when a plan needs consent it has not."""
+    missing = ungranted(plan, take_over, force)
+    if missing:
+        options = " ".join(dict.fromkeys(consent.option for consent in missing))
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise Busy(
+            f"{missing[0].sentence}{more}; nothing was done",
+            hint=f"to do it all the same, add {options}",
+            consents=[consent.model_dump() for consent in missing],
+        )
+
+
 class Applier:
     """Changes devices through a Configurator, one run at a time."""
 
@@ -103,7 +116,7 @@ class Applier:
         with self._lock.hold():
             inventory = self._inventory()
             self._refuse_stale(plan, inventory)
-            self._refuse_unconsented(plan, take_over, force)
+            refuse_ungranted(plan, take_over, force)
             base = [d for d in inventory.devices if d.id in {p.device for p in plan.changed}]
             rules = self._access.rules()
             steps = [step for part in plan.changed for step in part.steps]
@@ -149,19 +162,6 @@ class Applier:
             raise StalePlan(
                 "the devices have changed since this plan was made; nothing was done",
                 hint="make a new plan: `iaactl plan PROFILE -o FILE`",
-            )
-
-    def _refuse_unconsented(
-        self, plan: Plan, take_over: Sequence[str], force: Sequence[str]
-    ) -> None:
-        missing = ungranted(plan, take_over, force)
-        if missing:
-            options = " ".join(dict.fromkeys(consent.option for consent in missing))
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise Busy(
-                f"{missing[0].sentence}{more}; nothing was done",
-                hint=f"to do it all the same, add {options}",
-                consents=[consent.model_dump() for consent in missing],
             )
 
     # -- doing --------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ class Applier:
         """Bring devices back to a restore point; on failure the point stays open."""
         with self._lock.hold():
             plan = self.plan_for(document)
-            self._refuse_unconsented(plan, take_over, force)
+            refuse_ungranted(plan, take_over, force)
             steps = [step for part in plan.changed for step in part.steps]
             with self._configurator() as configurator:
                 configurator.check(

@@ -40,8 +40,8 @@ def command(
     that was changed is put back (exit 1); if that fails too, `iaactl restore` tries again (exit 5).
     """
     from iaactl import runtime
-    from iaactl.applier import load_plan
-    from iaactl.cli.changing import make_applier, refuse_ungranted, say_result, show_plan
+    from iaactl.applier import load_plan, refuse_ungranted
+    from iaactl.cli.changing import make_applier, say_result, show_plan
     from iaactl.cli.documents import read_text
     from iaactl.cli.plan import make_plan, refuse_unfit
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iaactl.cli.output import Output
@@ -26,22 +25,6 @@ def show_plan(output: Output, plan: Plan, *, as_json: bool) -> None:
         from iaactl.cli.render.plan import plan_lines
 
         output.show(*plan_lines(plan))
-
-
-def refuse_ungranted(plan: Plan, take_over: Sequence[str], force: Sequence[str]) -> None:
-    """Stop before the question when the command line lacks an option the plan needs."""
-    from iaactl.applier import ungranted
-    from iaactl.errors import Busy
-
-    missing = ungranted(plan, take_over, force)
-    if missing:
-        options = " ".join(dict.fromkeys(consent.option for consent in missing))
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise Busy(
-            f"{missing[0].sentence}{more}; nothing was done",
-            hint=f"to do it all the same, add {options}",
-            consents=[consent.model_dump() for consent in missing],
-        )
 
 
 def say_result(output: Output, result: ApplyResult, verb: str, *, as_json: bool) -> None:

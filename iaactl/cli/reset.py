@@ -32,7 +32,8 @@ def command(
 ) -> int:
     """Disable devices and take their configuration away, as after loading an old driver."""
     from iaactl import runtime
-    from iaactl.cli.changing import make_applier, refuse_ungranted, say_result, show_plan
+    from iaactl.applier import refuse_ungranted
+    from iaactl.cli.changing import make_applier, say_result, show_plan
     from iaactl.cli.plan import refuse_unfit
     from iaactl.planner import plan_reset
 

@@ -34,7 +34,8 @@ def command(
     that was killed. Restore points last until a reboot, as the configuration does.
     """
     from iaactl import runtime
-    from iaactl.cli.changing import make_applier, refuse_ungranted, say_result, show_plan
+    from iaactl.applier import refuse_ungranted
+    from iaactl.cli.changing import make_applier, say_result, show_plan
 
     applier = make_applier(output)
     name, document = applier.read_point(point)

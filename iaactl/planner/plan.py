@@ -68,7 +68,7 @@ def _consents(device: Device, steps: Sequence[Step]) -> list[Consent]:
                     option="--take-over iaa_crypto",
                 )
             )
-        elif wq.clients:
+        elif (wq.clients or 0) > 0:
             found.append(
                 Consent(
                     kind="force",
