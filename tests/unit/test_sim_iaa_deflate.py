@@ -463,8 +463,8 @@ def test_bad_streams(error: AnalyticsError, stream: bytes) -> None:
 
 # Dynamic headers with 260 literal/length and 4 distance codes, all of two bits, none below 256.
 # Code-length codes of two bits: 0 is 00, 2 is 01, 16 is 10, 18 is 11.
-BORDER = (*DYNAMIC, (3, 5), (3, 5), (12, 4), (2, 3), (0, 3), (2, 3), (2, 3), (0, 33), (2, 3))
-BORDER = (*BORDER, (3, 2), (127, 7), (3, 2), (107, 7))
+CL_CODES = ((12, 4), (2, 3), (0, 3), (2, 3), (2, 3), (0, 33), (2, 3))
+BORDER = (*DYNAMIC, (3, 5), (3, 5), *CL_CODES, (3, 2), (127, 7), (3, 2), (107, 7))
 TWO = (2, 2)
 
 
