@@ -132,8 +132,9 @@ def type_in(machine: Machine, typed: list[tuple[str, str]]) -> None:
 def reachable(machine: Machine) -> bool:
     """Whether the state can be typed in at all, from nothing.
 
-    Two kinds cannot: engines changed under an enabled device, and a queue enabled in a
-    configuration that was changed after its device was enabled.
+    Three kinds cannot: engines changed under an enabled device, a queue enabled in a
+    configuration that was changed after its device was enabled, and more entries than the device
+    has, which an enable leaves that gave a queue of size 0 the default size and was then refused.
     """
     for device in machine.kernel.devices.values():
         hardware, wqs = device.hw, device.wqs
@@ -145,6 +146,8 @@ def reachable(machine: Machine) -> bool:
             ):
                 return False
         if device.state == "enabled" and not any(wq.group != -1 for wq in wqs):
+            return False
+        if sum(wq.size for wq in wqs) > device.cap.entries:
             return False
         if any(wq.size == 0 and wq.type != b"none" and wq.group != -1 for wq in wqs):
             return False
