@@ -8,6 +8,7 @@ IAACTL_SUITES). Run as a program it prints the folder: `python tests/sim/suites.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import platform
@@ -96,6 +97,16 @@ def unpack(suite: str) -> Path:
     root = folder() / suite
     if (root / _COMPLETE).exists():
         return root
+    folder().mkdir(parents=True, exist_ok=True)
+    with (folder() / f"{suite}.lock").open("w") as lock:
+        # Test processes that run side by side want the same suite at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / _COMPLETE).exists():
+            _unpack(suite, root)
+    return root
+
+
+def _unpack(suite: str, root: Path) -> None:
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
             raise SuiteUnavailable(f"{program} is missing")
@@ -132,7 +143,6 @@ def unpack(suite: str) -> Path:
         _run("dpkg-deb", "-x", str(package), str(root))
     (root / _COMPLETE).touch()
     shutil.rmtree(work)
-    return root
 
 
 def command(root: Path, program: str) -> list[str]:

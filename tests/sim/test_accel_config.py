@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from conftest import require
 from sim import suites
-from sim.conftest import World
+from sim.conftest import IAACTL, World
 
 NEWER = "trixie"
 ENGINES = "\n".join(f"accel config-engine iax1/engine1.{n} -g 0" for n in range(8))
@@ -33,9 +34,10 @@ def newer() -> str:
 class Tool:
     """One release of accel-config in a simulated machine; `accel` is the command there."""
 
-    def __init__(self, world: World, command: str) -> None:
+    def __init__(self, world: World, command: str, release: str) -> None:
         self._world = world
         self._command = command
+        self.release = release
 
     def run(self, script: str, machine: str = "spr-2s", check: bool = False) -> tuple[int, str]:
         """Exit code and all output of a script in which `accel` is the tool."""
@@ -45,16 +47,28 @@ class Tool:
         return done.code, done.out
 
 
+@cache
+def installed() -> str:
+    """The release of the system's own accel-config, which tells it only where a driver is."""
+    done = subprocess.run(
+        [str(IAACTL), "sim", "run", "--", "accel-config", "--version"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
 @pytest.fixture(params=["3.5.3", "4.1.x"])
 def tool(request: pytest.FixtureRequest, world: World) -> Tool:
     if request.param == "3.5.3":
         if shutil.which("accel-config") is None:
             require("sim", "accel-config is not installed")
-        return Tool(world, "accel-config")
+        if not installed().startswith("3.5"):
+            pytest.skip(f"the accel-config installed here is {installed()}, not 3.5")
+        return Tool(world, "accel-config", "3.5.3")
     command = newer()
     if command.startswith("!"):
         pytest.skip(f"accel-config of {NEWER}: {command[1:]}")
-    return Tool(world, command)
+    return Tool(world, command, "4.1.x")
 
 
 def test_the_sequence_of_the_qemu_documentation(tool: Tool) -> None:
