@@ -24,6 +24,7 @@ packages:
 	command -v gcc >/dev/null || need "gcc libc6-dev"; \
 	command -v accel-config >/dev/null || need accel-config; \
 	[ -e /usr/include/accel-config/libaccel_config.h ] || need libaccel-config-dev; \
+	[ -e /usr/include/uuid/uuid.h ] || need uuid-dev; \
 	command -v lspci >/dev/null || [ -x /usr/bin/lspci ] || need pciutils; \
 	command -v udevadm >/dev/null || [ -x /usr/bin/udevadm ] || need udev; \
 	ldconfig -p 2>/dev/null | grep -q libfuse3 || [ -e /sbin/mount.fuse3 ] || need fuse3; \
