@@ -17,6 +17,7 @@ from iaactl.iaa import descriptor as d
 from iaactl.iaa.aecs import COMPRESS_AECS_BYTES, CompressAecs, Histogram
 from iaactl.iaa.completion import AnalyticsError, CompletionRecord, Status
 from iaactl.iaa.huffman import NO_BITS, Bits, fixed_codes, reversed_code
+from iaactl.sim.iaa import WqLimits
 
 AECS = (SOURCE2, COMPRESS_AECS_BYTES)
 ROOM = 1 << 16
@@ -152,13 +153,21 @@ def test_big_endian_words() -> None:
     aecs = CompressAecs(NO_BITS, ll, codes)
     work = d.compress(0, (0, 0), (DESTINATION, 64), AECS, literals_only=True)
     flags = d.CompressFlags.FLUSH | d.CompressFlags.BIG_ENDIAN | d.CompressFlags.LITERALS_ONLY
-    record, output = Accelerator().run(
-        replace(work, operation_flags=flags), b"\x01\x02\xff", aecs.pack()
-    )
-    bits = "".join(f"{ll[byte].value:0{ll[byte].length}b}" for byte in b"\x01\x02\xff")
-    assert record.output_bits == len(bits) % 16
-    bits = bits.ljust(32, "0")
-    assert output == struct.pack("<HH", int(bits[:16], 2), int(bits[16:], 2))
+    work = replace(work, operation_flags=flags)
+    version_2 = Accelerator(WqLimits(iaa_cap=0x1F7))
+    for data in (b"\x01\x02\xff", b"\x01\x02", b"\x01", b"\x01\xff"):
+        bits = "".join(f"{ll[byte].value:0{ll[byte].length}b}" for byte in data)
+        number = len(bits)
+        bits += "0" * (-len(bits) % 16)
+        expected = b"".join(
+            int(bits[n : n + 16], 2).to_bytes(2, "little") for n in range(0, len(bits), 16)
+        )
+        record, output = version_2.run(work, data, aecs.pack())
+        assert (output, record.output_bits) == (expected, number % 16)
+        # Version 1 counts bytes, and the first bits of a word are in its second byte.
+        record, output = Accelerator().run(work, data, aecs.pack())
+        assert record.output_size == (number + 7) // 8
+        assert (output, record.output_bits) == (expected[: (number + 7) // 8], number % 8)
 
 
 def test_codes_that_are_missing() -> None:

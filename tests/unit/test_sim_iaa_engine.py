@@ -55,7 +55,6 @@ REFUSED = [
     (Status.RESERVED_FIELD, change(CRC, destination=8)),
     (Status.RESERVED_FIELD, change(COMPRESS, elements=1)),
     (Status.RESERVED_FIELD, change(d.noop(COMPLETION), source1=8)),
-    (Status.RESERVED_FIELD, change(CRC, interrupt_handle=1)),
     (Status.BAD_SIZE, change(CRC, source1_size=0)),
     (Status.BAD_SIZE, change(CRC, source1_size=(2 << 20) + 1)),
     (Status.BAD_SIZE, change(COMPRESS, max_destination_size=(2 << 20) + 1)),
@@ -79,6 +78,13 @@ def test_refused(status: Status, work: d.Descriptor) -> None:
     accelerator = Accelerator()
     assert submit(work, accelerator).status == status
     assert {address for address, _ in accelerator.memory.writes} <= {COMPLETION, COMPLETION + 1}
+
+
+def test_the_interrupt_handle_counts_only_with_an_interrupt() -> None:
+    assert submit(change(CRC, interrupt_handle=0x620)).ok
+    asked = change(CRC, flags=CRC.flags | FLAG.REQUEST_INTERRUPT)
+    assert submit(change(asked, interrupt_handle=8)).ok
+    assert submit(change(asked, interrupt_handle=9)).status == Status.BAD_INTERRUPT_HANDLE
 
 
 def test_invalid_flags_are_named() -> None:

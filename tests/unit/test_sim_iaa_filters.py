@@ -378,3 +378,4 @@ def test_output_index_and_dropped_bytes_come_from_the_aecs() -> None:
     record, output = Accelerator().run(work, stream, aecs)
     assert record.ok, record.explain()
     assert output == struct.pack("<HH", 1000, 1002)
+    assert record.crc == zlib.crc32(values)

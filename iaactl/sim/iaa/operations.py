@@ -132,7 +132,7 @@ def _compress(request: Request, limits: WqLimits, source: Reader, second: Reader
             literals_only=literals,
             mini_block=mini_block,
         )
-        _put_encoded(result, state, encoded, flags)
+        _put_encoded(result, state, encoded, flags, version_1=not limits.iaa_cap)
     if len(result.output) > request.max_destination:
         raise AnalyticsProblem(problem.OUTPUT_TOO_SMALL)
     if request.write_source2:
@@ -144,9 +144,18 @@ def _compress(request: Request, limits: WqLimits, source: Reader, second: Reader
 
 
 def _put_encoded(
-    result: Result, state: aecs.CompressState, encoded: deflate.Encoded, flags: int
+    result: Result,
+    state: aecs.CompressState,
+    encoded: deflate.Encoded,
+    flags: int,
+    *,
+    version_1: bool,
 ) -> None:
-    """Whole bytes go out, in big-endian mode whole words; the rest too when flushing."""
+    """Whole bytes go out, in big-endian mode whole words; the rest too when flushing.
+
+    Version 1 counts the end of big-endian output in bytes, so that of a word less than half full
+    only the empty low byte is written; software appends eight bits so as not to lose any.
+    """
     output, rest, rest_bits = encoded.data, encoded.rest, encoded.rest_bits
     unit = 2 if flags & _COMPRESS_BE else 1
     if len(output) % unit:
@@ -157,8 +166,14 @@ def _put_encoded(
         result.output_bits = rest_bits
         if rest_bits:
             output += rest.to_bytes(unit, "little")
+        result.output = reverse_words(output) if flags & _COMPRESS_BE else output
+        if version_1 and unit == 2:
+            result.output_bits = rest_bits % 8
+            if 0 < rest_bits <= 8:
+                result.output = result.output[:-1]
         rest = rest_bits = 0
-    result.output = reverse_words(output) if flags & _COMPRESS_BE else output
+    else:
+        result.output = reverse_words(output) if flags & _COMPRESS_BE else output
     state.bits, state.bits_valid = rest, rest_bits
 
 
@@ -286,7 +301,7 @@ def _filter(request: Request, limits: WqLimits, source: Reader, second: Reader) 
         limit_state = aecs.FilterState.parse(old)
         if rules:
             state = aecs.parse_decompress(old)
-    data = source()
+    data = decoded = source()
     consumed = len(data)
     if rules:
         if request.operation_flags & _DECOMPRESS_BE:
@@ -295,7 +310,8 @@ def _filter(request: Request, limits: WqLimits, source: Reader, second: Reader) 
         wanted = filters.wanted_bytes(flags, request.elements)
         decoder = Inflater(state, data, rules, None if wanted is None else wanted + drop)
         decoder.run()
-        data = decoder.output[drop:]
+        decoded = decoder.output
+        data = decoded[drop:]
         consumed = min(decoder.consumed, request.source1_size)
     output, bits, aggregates = filters.run(
         filters.Request(
@@ -313,7 +329,8 @@ def _filter(request: Request, limits: WqLimits, source: Reader, second: Reader) 
         consumed=consumed,
         output=output,
         output_bits=bits,
-        xor=xor16(data, limit_state.xor),
-        crc=crc32(data, limit_state.crc, castagnoli=request.castagnoli),
+        # Over all that was decoded, with what is dropped before the filter.
+        xor=xor16(decoded, limit_state.xor),
+        crc=crc32(decoded, limit_state.crc, castagnoli=request.castagnoli),
         aggregates=(aggregates.low, aggregates.high, aggregates.total),
     )

@@ -136,7 +136,8 @@ class Request:
             raise Problem(problem.BAD_FLAGS, invalid_flags=invalid)
 
     def _check_reserved(self, iaa_cap: int) -> None:
-        reserved = [] if self.flags & REQUEST_INTERRUPT else [self.handle]
+        # Without a requested interrupt the handle is ignored, whatever libraries leave there.
+        reserved: list[int] = []
         if self.opcode in (NOOP, DRAIN):
             reserved += [self.source1, self.destination, self.source1_size, self.operation_flags]
             reserved += [self.source2, self.max_destination, self.source2_size]
