@@ -24,6 +24,7 @@ _ACCUMULATOR_BYTES = 256
 _QWORDS = 32
 
 # Offsets in the AECS of decompress.
+_INDEX_OFFSET = 180
 _INPUT = 184
 _INPUT_SIZES = 440
 _FORMAT = 477
@@ -35,6 +36,7 @@ _SYMBOLS = 808
 _STATE = 1076
 _STORED_LEFT = 1080
 _MATCH_LEFT = 1084
+_MINI_BLOCK_FILLED = 1088
 _HISTORY_POINTER = 1252
 _HISTORY = 1256
 
@@ -45,6 +47,7 @@ _LL_NIBBLES, _D_NIBBLES = 288, 32
 
 _AT_HEADER, _STORED, _FINAL, _TERMINATED = 1, 2, 4, 8
 _OVERFLOWED = 1 << 15
+_LARGEST_MINI_BLOCK = 32768
 
 
 @dataclass
@@ -120,6 +123,10 @@ def parse_decompress(data: bytes) -> State:
     if number & ~(_AT_HEADER | _STORED | _FINAL | _TERMINATED):
         raise AnalyticsProblem(problem.BAD_AECS)
     state.final = bool(number & _FINAL)
+    (state.index_offset,) = struct.unpack_from("<I", data, _INDEX_OFFSET)
+    (state.mini_block_filled,) = struct.unpack_from("<I", data, _MINI_BLOCK_FILLED)
+    if state.mini_block_filled >= _LARGEST_MINI_BLOCK:
+        raise AnalyticsProblem(problem.BAD_AECS)
     if number & _TERMINATED:
         state.mode = Mode.DONE
     elif number & _AT_HEADER:
@@ -229,6 +236,8 @@ def pack_decompress(state: State, size: int, filtering: FilterState) -> bytes:
     elif state.mode is Mode.STORED:
         number |= _STORED
     struct.pack_into("<H", data, _STATE, number)
+    struct.pack_into("<I", data, _INDEX_OFFSET, state.index_offset & 0xFFFFFFFF)
+    struct.pack_into("<I", data, _MINI_BLOCK_FILLED, state.mini_block_filled)
     struct.pack_into("<I", data, _STORED_LEFT, state.stored_left)
     struct.pack_into("<HH", data, _MATCH_LEFT, state.match_left, state.match_distance)
     if state.mode is Mode.TOKENS and state.literals is None:

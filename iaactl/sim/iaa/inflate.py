@@ -57,6 +57,8 @@ class State:
     history: bytes = b""
     bits: int = 0
     bits_valid: int = 0
+    index_offset: int = 0
+    mini_block_filled: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,14 @@ class Inflater:
             except Short:
                 return Stop.INPUT
             if self.state.mode is Mode.HEADER:
-                counts = self.state.final or not self.rules.final_only
-                self._ended_block = counts
-                if self.rules.stop and counts:
-                    self.state.mode = Mode.DONE
+                self._block_ended()
         return Stop.END_OF_BLOCK
+
+    def _block_ended(self) -> None:
+        counts = self.state.final or not self.rules.final_only
+        self._ended_block = counts
+        if self.rules.stop and counts:
+            self.state.mode = Mode.DONE
 
     def _step(self) -> bool:
         """A block header, or the rest of a block; false when the output is full."""

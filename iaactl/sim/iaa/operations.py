@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from iaactl.sim.iaa import aecs, deflate, filters, header, problem, zero
 from iaactl.sim.iaa import request as r
 from iaactl.sim.iaa.checksum import crc32, crc64, reverse_words, xor16
+from iaactl.sim.iaa.index import IndexingInflater
 from iaactl.sim.iaa.inflate import Inflater, Rules, Stop
 from iaactl.sim.iaa.limits import WqLimits
 from iaactl.sim.iaa.problem import AnalyticsProblem, Problem
@@ -23,7 +24,9 @@ _ONE_PASS_BYTES = 4096
 # Decompress flags.
 _ENABLE, _STOP, _CHECK, _FINAL_ONLY = 1 << 0, 1 << 2, 1 << 3, 1 << 4
 _DECOMPRESS_BE, _SUPPRESS = 1 << 5, 1 << 9
-_DECOMPRESS_V1 = 0x3FF  # indexing (10 to 12) is not modelled and refused
+_DECOMPRESS_V1 = 0x1FFF
+_INDEXING = 7 << 10
+_IGNORE_EIGHT_BITS = 1 << 14  # version 2
 # CRC64 flags.
 _INVERT, _REFLECT = 1 << 14, 1 << 15
 
@@ -54,7 +57,7 @@ def execute(request: Request, limits: WqLimits, source: Reader, second: Reader) 
     if request.opcode == r.COMPRESS:
         return _compress(request, limits, source, second)
     if request.opcode == r.DECOMPRESS:
-        return _decompress(request, source, second)
+        return _decompress(request, limits, source, second)
     if request.opcode == r.CRC64:
         return _crc64(request, source)
     if request.opcode in r.ZERO_COMPRESS or request.opcode in r.ZERO_DECOMPRESS:
@@ -177,15 +180,19 @@ def _put_encoded(
     state.bits, state.bits_valid = rest, rest_bits
 
 
-def _decoder_flags(request: Request) -> Rules:
+def _decoder_flags(request: Request, limits: WqLimits) -> Rules:
     flags = request.operation_flags
-    if flags & ~_DECOMPRESS_V1 or not flags & _ENABLE:
+    allowed = _DECOMPRESS_V1 | (_IGNORE_EIGHT_BITS if limits.iaa_cap else 0)
+    if flags & ~allowed or not flags & _ENABLE:
+        raise Problem(problem.BAD_OPERATION_FLAGS)
+    if flags & _INDEXING and not flags & _SUPPRESS:
+        # The entries take the place of the output.
         raise Problem(problem.BAD_OPERATION_FLAGS)
     return Rules(
         stop=bool(flags & _STOP),
         check=bool(flags & _CHECK),
         final_only=bool(flags & _FINAL_ONLY),
-        ignore_end_bits=flags >> 6 & 7,
+        ignore_end_bits=flags >> 6 & 7 | (8 if flags & _IGNORE_EIGHT_BITS else 0),
     )
 
 
@@ -199,8 +206,8 @@ def _aecs_in(request: Request, second: Reader) -> bytes:
     return second()
 
 
-def _decompress(request: Request, source: Reader, second: Reader) -> Result:
-    rules = _decoder_flags(request)
+def _decompress(request: Request, limits: WqLimits, source: Reader, second: Reader) -> Result:
+    rules = _decoder_flags(request, limits)
     old = _aecs_in(request, second)
     filtering = aecs.FilterState.parse(old)
     state = aecs.parse_decompress(old)
@@ -209,7 +216,15 @@ def _decompress(request: Request, source: Reader, second: Reader) -> Result:
         data = reverse_words(data)
     result = Result(crc=filtering.crc, xor=filtering.xor)
     pieces = _Checksums(result, request.castagnoli)
-    if request.operation_flags & _SUPPRESS:
+    mini_block = request.operation_flags >> 10 & 7
+    decoder: Inflater
+    if mini_block:
+        decoder = indexing = IndexingInflater(state, data, rules, 256 << mini_block, pieces)
+        stop = decoder.run()
+        result.output = b"".join(entry.to_bytes(8, "little") for entry in indexing.entries)
+        if len(result.output) > request.max_destination:
+            raise AnalyticsProblem(problem.OUTPUT_TOO_SMALL, consumed=decoder.consumed)
+    elif request.operation_flags & _SUPPRESS:
         decoder = Inflater(state, data, rules, None, pieces.add)
         stop = decoder.run()
     else:
@@ -241,7 +256,13 @@ class _Checksums:
         self._castagnoli = castagnoli
         self._odd = b""
 
+    @property
+    def crc(self) -> int:
+        """CRC of all pieces."""
+        return self._result.crc
+
     def add(self, piece: bytes) -> None:
+        """Continue with a piece."""
         result = self._result
         result.crc = crc32(piece, result.crc, castagnoli=self._castagnoli)
         piece = self._odd + piece
@@ -289,7 +310,7 @@ def _zero(request: Request, source: Reader) -> Result:
 def _filter(request: Request, limits: WqLimits, source: Reader, second: Reader) -> Result:
     flags = filters.Flags.parse(request.filter_flags, limits.iaa_cap)
     filters.check(request.opcode, flags, request.elements)
-    rules = _decoder_flags(request) if request.operation_flags else None
+    rules = _decoder_flags(request, limits) if request.operation_flags else None
     if request.operation_flags & _SUPPRESS or request.write_source2:
         raise Problem(problem.BAD_OPERATION_FLAGS)
     limit_state, second_input = aecs.FilterState(), b""
