@@ -6,42 +6,25 @@ from collections.abc import Iterator
 
 from iaactl.iaa.capability import GenCap
 from iaactl.model.device import Device, Host
-from iaactl.model.finding import Finding, Severity
+from iaactl.model.finding import Finding, Severity, finding
 from iaactl.planner.state import Key, differences, state_of
 from iaactl.planner.target import Target
-
-
-def _finding(
-    code: str,
-    subject: str,
-    sentence: str,
-    *,
-    severity: Severity = Severity.ERROR,
-    evidence: tuple[str, ...] = (),
-    remedy: str | None = None,
-) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        subject=subject,
-        sentence=sentence,
-        evidence=evidence,
-        remedy=remedy,
-    )
 
 
 def _device(target: Target) -> Iterator[Finding]:
     device = target.device
     if device.state not in ("enabled", "disabled"):
-        yield _finding(
+        yield finding(
             "IAA-P010",
+            Severity.ERROR,
             device.id,
             f"{device.id} is {device.state}; it takes no configuration until it is reset",
             evidence=(f"{device.id}/state = {device.state}",),
         )
     if device.configurable == 0 and differences(state_of(device), target.state):
-        yield _finding(
+        yield finding(
             "IAA-P003",
+            Severity.ERROR,
             device.id,
             f"{device.id} is not configurable: its configuration belongs to the host of this "
             "virtual machine",
@@ -55,8 +38,9 @@ def _capabilities(target: Target) -> Iterator[Finding]:
     have = state_of(device)
     for key in target.state:
         if key not in have and key.attribute != "enqcmds_retries":
-            yield _finding(
+            yield finding(
                 "IAA-P009",
+                Severity.ERROR,
                 f"{device.id}/{key.object}",
                 f"{device.id} has no attribute {key}: this device or kernel lacks it",
                 remedy=f"remove `{key.attribute}` from the profile",
@@ -64,8 +48,9 @@ def _capabilities(target: Target) -> Iterator[Finding]:
     can_block = device.gen_cap is None or GenCap.parse(device.gen_cap).block_on_fault
     for name, wq in target.wqs.items():
         if wq.block_on_fault and not can_block:
-            yield _finding(
+            yield finding(
                 "IAA-P009",
+                Severity.ERROR,
                 f"{device.id}/{name}",
                 f"{device.id} cannot block on page faults",
                 evidence=(f"{device.id}/gen_cap = {device.gen_cap:#x}",),
@@ -73,8 +58,9 @@ def _capabilities(target: Target) -> Iterator[Finding]:
             )
         limit = device.max_transfer_size
         if wq.max_transfer_size and limit and wq.max_transfer_size > limit:
-            yield _finding(
+            yield finding(
                 "IAA-P009",
+                Severity.ERROR,
                 f"{device.id}/{name}",
                 f"max_transfer_size {wq.max_transfer_size} of {name} is more than the "
                 f"{limit} bytes of {device.id}",
@@ -82,8 +68,9 @@ def _capabilities(target: Target) -> Iterator[Finding]:
         for attribute in ("traffic_class_a", "traffic_class_b"):
             key = Key(f"group{device.id[3:]}.{target.state[Key(name, 'group_id')]}", attribute)
             if key in target.state and (device.version or 0) <= 0x200:
-                yield _finding(
+                yield finding(
                     "IAA-P009",
+                    Severity.ERROR,
                     f"{device.id}/{key.object}",
                     f"traffic classes of {device.id} cannot be set (IAA 3.0 only)",
                     remedy=f"remove `{attribute}`",
@@ -95,8 +82,9 @@ def _platform(target: Target, host: Host) -> Iterator[Finding]:
     on = {name: wq for name, wq in target.wqs.items() if wq.state == "enabled"}
     users = [name for name, wq in on.items() if wq.type == "user"]
     if users and device.pasid_enabled == 0:
-        yield _finding(
+        yield finding(
             "IAA-P006",
+            Severity.ERROR,
             device.id,
             f"{device.id} has no user PASID (SVA is off), so no work queue of type user can be "
             "enabled",
@@ -106,8 +94,9 @@ def _platform(target: Target, host: Host) -> Iterator[Finding]:
         )
     shared = [name for name, wq in on.items() if wq.mode == "shared"]
     if shared and host.cpu_flags is not None and "enqcmd" not in host.cpu_flags:
-        yield _finding(
+        yield finding(
             "IAA-P007",
+            Severity.ERROR,
             device.id,
             f"this CPU has no ENQCMD, so no shared work queue can be enabled on {device.id}",
             evidence=("/proc/cpuinfo: no flag enqcmd",),
@@ -117,8 +106,9 @@ def _platform(target: Target, host: Host) -> Iterator[Finding]:
     for name, wq in on.items():
         if host.drivers and wq.driver not in host.drivers:
             crypto = wq.driver == "crypto"
-            yield _finding(
+            yield finding(
                 "IAA-P008",
+                Severity.ERROR,
                 f"{device.id}/{name}",
                 f"no driver `{wq.driver}` is registered for {name}",
                 evidence=(f"/sys/bus/dsa/drivers: {' '.join(host.drivers)}",),
@@ -134,21 +124,21 @@ def _notices(target: Target) -> Iterator[Finding]:
         if key.object.startswith("engine") and value == "-1"
     ]
     if idle:
-        yield _finding(
+        yield finding(
             "IAA-P011",
+            Severity.NOTICE,
             device.id,
             f"{len(idle)} of {len(device.engines)} engines of {device.id} serve no group",
-            severity=Severity.NOTICE,
             evidence=tuple(idle),
         )
     for access in target.access:
         if device.version == 0x100 and (access.owner, access.group) != ("root", "root"):
-            yield _finding(
+            yield finding(
                 "IAA-P020",
+                Severity.WARNING,
                 f"{device.id}/{access.wq}",
                 f"{access.wq} will be open to {access.owner}:{access.group}; on IAA 1.0 an "
                 "untrusted user of a queue can disturb the others (INTEL-SA-01084)",
-                severity=Severity.WARNING,
                 remedy="grant it to trusted processes only",
             )
 
@@ -167,8 +157,9 @@ def reset_problems(device: Device) -> list[Finding]:
     """Why a device cannot be reset, if so."""
     if device.configurable == 0:
         return [
-            _finding(
+            finding(
                 "IAA-P003",
+                Severity.ERROR,
                 device.id,
                 f"{device.id} is not configurable: its configuration belongs to the host of this "
                 "virtual machine",

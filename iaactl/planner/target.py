@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from iaactl.model.device import Access, Device, Inventory
-from iaactl.model.finding import Finding, Severity
+from iaactl.model.finding import Finding, Severity, finding
 from iaactl.model.profile import DeviceProfile, GroupProfile, Match, Profile, WorkQueueProfile
 from iaactl.planner.state import Key, State
 
@@ -23,9 +23,7 @@ class Target:
 
 
 def _error(code: str, subject: str, sentence: str, remedy: str | None = None) -> Finding:
-    return Finding(
-        code=code, severity=Severity.ERROR, subject=subject, sentence=sentence, remedy=remedy
-    )
+    return finding(code, Severity.ERROR, subject, sentence, remedy=remedy)
 
 
 def _holds(match: Match, device: Device) -> bool:

@@ -6,31 +6,13 @@ from collections.abc import Iterator
 
 from iaactl.model.cmd_status import explain
 from iaactl.model.device import Device, Inventory, PciFunction, WorkQueue
-from iaactl.model.finding import Finding, Severity
-
-
-def _finding(
-    code: str,
-    severity: Severity,
-    subject: str,
-    sentence: str,
-    evidence: tuple[str, ...] = (),
-    remedy: str | None = None,
-) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        subject=subject,
-        sentence=sentence,
-        evidence=evidence,
-        remedy=remedy,
-    )
+from iaactl.model.finding import Finding, Severity, finding
 
 
 def _function(function: PciFunction, inventory: Inventory) -> Iterator[Finding]:
     if function.driver is None:
         loaded = "idxd" in inventory.host.modules
-        yield _finding(
+        yield finding(
             "IAA-D001",
             Severity.WARNING,
             function.address,
@@ -41,7 +23,7 @@ def _function(function: PciFunction, inventory: Inventory) -> Iterator[Finding]:
             else "modprobe idxd",
         )
     elif function.driver != "idxd":
-        yield _finding(
+        yield finding(
             "IAA-D002",
             Severity.NOTICE,
             function.address,
@@ -52,7 +34,7 @@ def _function(function: PciFunction, inventory: Inventory) -> Iterator[Finding]:
 
 def _device(device: Device) -> Iterator[Finding]:
     if device.state == "halted":
-        yield _finding(
+        yield finding(
             "IAA-D003",
             Severity.ERROR,
             device.id,
@@ -61,7 +43,7 @@ def _device(device: Device) -> Iterator[Finding]:
             "the kernel log says why; newer kernels reset a halted device by themselves",
         )
     if device.pasid_enabled == 0:
-        yield _finding(
+        yield finding(
             "IAA-D004",
             Severity.WARNING,
             device.id,
@@ -70,7 +52,7 @@ def _device(device: Device) -> Iterator[Finding]:
             "enable VT-d in the BIOS and boot with `intel_iommu=on,sm_on`",
         )
     if device.configurable == 0:
-        yield _finding(
+        yield finding(
             "IAA-D005",
             Severity.NOTICE,
             device.id,
@@ -80,7 +62,7 @@ def _device(device: Device) -> Iterator[Finding]:
         )
     benign = {0, 0x80200000, 0x800D0000} if not device.enabled else {0, 0x80200000}
     if device.cmd_status is not None and device.cmd_status not in benign:
-        yield _finding(
+        yield finding(
             "IAA-D006",
             Severity.NOTICE,
             device.id,
@@ -93,7 +75,7 @@ def _device(device: Device) -> Iterator[Finding]:
         if group.index in on and len(engines) < len(device.engines):
             idle = sum(1 for e in device.engines if e.group_id == -1)
             if idle:
-                yield _finding(
+                yield finding(
                     "IAA-D007",
                     Severity.WARNING,
                     f"{device.id}/{group.id}",
@@ -106,7 +88,7 @@ def _device(device: Device) -> Iterator[Finding]:
 
 def _wq(device: Device, wq: WorkQueue) -> Iterator[Finding]:
     if wq.clients is not None and wq.clients < 0:
-        yield _finding(
+        yield finding(
             "IAA-W001",
             Severity.NOTICE,
             wq.path,
@@ -115,7 +97,7 @@ def _wq(device: Device, wq: WorkQueue) -> Iterator[Finding]:
             (f"{wq.id}/clients = {wq.clients}",),
         )
     if wq.enabled and wq.driver is None:
-        yield _finding(
+        yield finding(
             "IAA-W002",
             Severity.WARNING,
             wq.path,
@@ -125,7 +107,7 @@ def _wq(device: Device, wq: WorkQueue) -> Iterator[Finding]:
         )
     blocks = wq.mode == "shared" and wq.type == "none" and wq.group_id not in (None, -1)
     if device.enabled and not wq.enabled and blocks:
-        yield _finding(
+        yield finding(
             "IAA-W003",
             Severity.WARNING,
             wq.path,
@@ -135,7 +117,7 @@ def _wq(device: Device, wq: WorkQueue) -> Iterator[Finding]:
             "iaactl apply sets it right; by hand: give it a type, or group_id -1",
         )
     if wq.driver == "user" and wq.mode == "dedicated":
-        yield _finding(
+        yield finding(
             "IAA-W004",
             Severity.NOTICE,
             wq.path,
