@@ -13,6 +13,7 @@ from iaactl.sim.iaa.problem import AnalyticsProblem
 LITTLE_ENDIAN, BIG_ENDIAN, PARQUET_RLE = range(3)
 _LONGEST_VARINT = 4
 _WHOLE = {8: "B", 16: "H", 32: "I"}
+_DIGITS = bytes.maketrans(b"\0\1", b"01")
 
 
 def packed(data: bytes, width: int, *, big_endian: bool) -> Iterator[int]:
@@ -113,6 +114,13 @@ class Output:
             if self.width in _WHOLE and not self._valid:
                 form = f"{'>' if self._big_endian else '<'}{len(block)}{_WHOLE[self.width]}"
                 self._data += struct.pack(form, *block)
+                continue
+            if self.width == 1:
+                # As digits, last bit first: a bit vector can have millions of them.
+                digits = bytes(reversed(block)).translate(_DIGITS)
+                self._bits |= int(digits, 2) << self._valid
+                self._valid += len(block)
+                self._flush(self._valid // 8)
                 continue
             for value in block:
                 self._put(value)
