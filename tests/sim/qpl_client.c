@@ -364,11 +364,32 @@ static void filter(void)
 	}
 }
 
+/* One job on the device between stdin and stdout, for a judge that is not libqpl. */
+static void pipe_through(int operation, uint32_t flags)
+{
+	uint32_t size = (uint32_t)fread(packed, 1, ROOM, stdin);
+	struct job s = {.in = packed, .in_left = size, .out_left = ROOM, .level = 1,
+			.operation = operation, .flags = FIRST | LAST | flags};
+	int status = run(device, &s, by_device);
+	if (status) {
+		fprintf(stderr, "status %d\n", status);
+		exit(1);
+	}
+	fwrite(by_device, 1, device->out_total, stdout);
+	fflush(stdout);
+	exit(0);
+}
+
+static void pack_fixed(void) { pipe_through(OP_COMPRESS, NO_VERIFY); }
+static void pack_dynamic(void) { pipe_through(OP_COMPRESS, DYNAMIC | NO_VERIFY); }
+static void unpack(void) { pipe_through(OP_DECOMPRESS, 0); }
+
 int main(int count, char **arguments)
 {
 	static const struct { const char *name; void (*call)(void); } parts[] = {
 		{"deflate", deflate}, {"chunks", chunks}, {"index", indexing}, {"huffman", huffman},
 		{"crc64", crc64}, {"zero", zero}, {"filter", filter},
+		{"pack-fixed", pack_fixed}, {"pack-dynamic", pack_dynamic}, {"unpack", unpack},
 	};
 	void *library = dlopen("libqpl.so.1", RTLD_NOW);
 	if (!library || count != 2) {
