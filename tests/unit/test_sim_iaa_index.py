@@ -14,6 +14,7 @@ from fakes.accelerator import COMPLETION, DESTINATION, SOURCE, SOURCE2, Accelera
 from iaactl.iaa import descriptor as d
 from iaactl.iaa.aecs import COMPRESS_AECS_BYTES, CompressAecs, Histogram
 from iaactl.iaa.completion import AnalyticsError, CompletionRecord, Status
+from iaactl.sim.iaa import WqLimits
 
 ROOM = 1 << 16
 OPTIONS = int(d.WHOLE_STREAM | d.DecompressFlags.SUPPRESS_OUTPUT)
@@ -133,6 +134,55 @@ def test_refusals() -> None:
     work = d.decompress(0, (0, 0), (DESTINATION, ROOM))
     plain = replace(work, operation_flags=int(d.WHOLE_STREAM) | 1 << 10)
     assert Accelerator().run(plain, raw(BLOCK))[0].status == Status.BAD_OPERATION_FLAGS
+
+
+def test_an_aecs_with_more_in_a_mini_block_than_it_holds() -> None:
+    aecs = bytearray(5376)
+    aecs[1076] = 1
+    aecs[1088:1090] = (513).to_bytes(2, "little")
+    work = d.decompress(0, (0, 0), (DESTINATION, ROOM))
+    work = replace(
+        work,
+        flags=work.flags | d.Flags.READ_AECS,
+        operation_flags=OPTIONS | 1 << 10,
+        source2=SOURCE2,
+        source2_size=5376,
+    )
+    packer = zlib.compressobj(0, zlib.DEFLATED, -12)
+    stream = packer.compress(BLOCK) + packer.flush()
+    record, _ = Accelerator().run(work, stream, bytes(aecs))
+    assert (record.status, record.error) == (0x0A, AnalyticsError.AECS)
+
+
+@given(
+    st.binary(max_size=40),
+    st.sampled_from([1, 2, 4, 5]),
+    st.lists(st.tuples(st.integers(24, 1260), st.integers(0, 255)), max_size=6),
+    st.integers(0, 0x7FFF).map(lambda flags: flags | 1),
+    st.sampled_from([0, 0x1F7]),
+)
+@settings(max_examples=300)
+def test_garbage_in_the_aecs_is_answered_with_a_known_status(
+    source: bytes, state: int, changes: list[tuple[int, int]], options: int, iaa_cap: int
+) -> None:
+    aecs = bytearray(2 * 5376)
+    aecs[1076] = state
+    for offset, value in changes:
+        aecs[offset] = value
+    limits = WqLimits(frozenset(range(256)), iaa_cap=iaa_cap)
+    work = d.decompress(0, (0, 0), (DESTINATION, 64))
+    work = replace(
+        work,
+        flags=work.flags | d.Flags.READ_AECS | d.Flags.WRITE_AECS,
+        operation_flags=options,
+        source2=SOURCE2,
+        source2_size=5376,
+    )
+    record, _ = Accelerator(limits).run(work, source, bytes(aecs))
+    Status(record.code)
+    AnalyticsError(record.error)
+    assert record.bytes_completed <= len(source)
+    assert record.output_size <= 64
 
 
 @given(DATA, st.integers(10, 400), st.booleans())

@@ -95,7 +95,9 @@ def _outcome(
             return _record(order.status, error=order.error), wanted
         result = _perform(request, memory, wq, order)
     except AnalyticsProblem as wrong:
-        return _record(wrong.status, error=wrong.error, consumed=wrong.consumed), wanted
+        # Big-endian words are padded to be read, which is not input.
+        consumed = min(wrong.consumed, request.source1_size)
+        return _record(wrong.status, error=wrong.error, consumed=consumed), wanted
     except Problem as wrong:
         return _record(wrong.status, invalid_flags=wrong.invalid_flags), wanted
     except _OperandFault as met:

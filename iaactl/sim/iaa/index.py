@@ -68,6 +68,8 @@ class IndexingInflater(Inflater):
     def _run(self) -> Stop:
         state = self.state
         stop = Stop.END_OF_BLOCK
+        if self._filled > self._mini_block:
+            raise AnalyticsProblem(problem.BAD_AECS)
         try:
             while state.mode is not Mode.DONE:
                 if state.mode is Mode.HEADER:

@@ -104,7 +104,8 @@ class Inflater:
         self._ended_block = False
         if self._data:
             self._refill()
-            self._skip(pad)
+            # Bits to be ignored may leave less than the padding.
+            self._skip(min(pad, self._valid))
 
     @property
     def output(self) -> bytes:
@@ -179,7 +180,7 @@ class Inflater:
         later = 8 * (len(self._data) - self._position)
         if later and not self._ignored:
             later -= self.rules.ignore_end_bits
-        return self._valid + later
+        return max(0, self._valid + later)
 
     def _skip(self, count: int) -> None:
         while count > self._valid:
