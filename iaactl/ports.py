@@ -11,6 +11,40 @@ from iaactl.model.device import Access
 from iaactl.model.evidence import TreeEvidence
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What stat(2) says of a file; names only where the file system's own users are known."""
+
+    uid: int
+    gid: int
+    mode: int
+    directory: bool = False
+    owner: str | None = None
+    group: str | None = None
+
+
+class Files(Protocol):
+    """A root file system, for reading only. Paths are absolute; every method raises OSError."""
+
+    def text(self, path: str) -> str:
+        """A file's text, at most 4 MiB, bytes that are no UTF-8 as surrogates."""
+
+    def data(self, path: str) -> bytes:
+        """A file's bytes, at most 4 MiB."""
+
+    def names(self, path: str) -> list[str]:
+        """Sorted names in a directory."""
+
+    def link(self, path: str) -> str:
+        """The text of a symbolic link."""
+
+    def real(self, path: str) -> str:
+        """The path without symbolic links; parts that do not exist stay as they are."""
+
+    def status(self, path: str) -> Status:
+        """Owner and permission bits of what the path leads to."""
+
+
 class DeviceTree(Protocol):
     """Reads the machine. Never changes anything, needs no privilege."""
 

@@ -5,27 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iaactl.applier import Applier, Progress
 from iaactl.inventory import build
-from iaactl.model.device import Inventory
-from iaactl.model.facts import User
-from iaactl.ports import Audit, DeviceTree, Events, NodeAccess, Portal
+from iaactl.model.device import Inventory, WorkQueue
+from iaactl.model.facts import Facts, Probe, User
+from iaactl.ports import Audit, DeviceTree, Events, Files, NodeAccess, Portal
+
+if TYPE_CHECKING:
+    from iaactl.host.archive import RecordingFiles
 
 STATE_DIRECTORY = Path("/run/iaactl")
 
 
 def device_tree() -> DeviceTree:
     """Reads this machine, enumerating through libudev."""
+    from iaactl.host.files import HostFiles
     from iaactl.host.sysfs import Sysfs
     from iaactl.host.udev import enumerate_devices
 
-    return Sysfs("/", enumerate_devices)
+    return Sysfs(HostFiles(), enumerate_devices)
 
 
 def inventory() -> Inventory:
     """What is on this machine now."""
     return build(device_tree().snapshot())
+
+
+def inventory_of(files: Files) -> Inventory:
+    """What is in a root file system, without asking libudev."""
+    from iaactl.host.sysfs import Sysfs
+
+    return build(Sysfs(files).snapshot())
 
 
 def events() -> Events:
@@ -87,3 +99,192 @@ def user(name: str | None) -> User:
     from iaactl.host.users import named_user, this_user
 
     return this_user() if name is None else named_user(name)
+
+
+LIVE_FILE = "/iaactl/live.json"
+"""Where a collection holds what is in no file of the host."""
+LIVE_FACTS = ("software", "user", "hypervisor_users", "probes")
+"""Fields of Facts that come from asking the machine, not from its files."""
+NOOP_TIMEOUT_S = 1.0
+PROBE_TIMEOUT_S = 6.0
+
+
+def files() -> Files:
+    """This machine's files."""
+    from iaactl.host.files import HostFiles
+
+    return HostFiles()
+
+
+def files_of(root: Path) -> Files:
+    """The files of a directory or an archive. Raises DocumentError when there is neither."""
+    from iaactl.errors import DocumentError
+    from iaactl.host.archive import ArchiveFiles
+    from iaactl.host.files import DirectoryFiles
+
+    if root.is_dir():
+        return DirectoryFiles(root)
+    if not root.exists():
+        raise DocumentError(
+            f"there is no {root}",
+            hint="give a directory laid out like /, or what `iaactl doctor --collect` wrote",
+        )
+    return ArchiveFiles(root)
+
+
+def recording() -> RecordingFiles:
+    """This machine's files, remembered as they are read."""
+    from iaactl.host.archive import RecordingFiles
+
+    return RecordingFiles(files())
+
+
+def save_collection(recorded: RecordingFiles, facts: Facts, path: Path) -> None:
+    """Write what was read and the facts that are in no file, redacted, to an archive."""
+    import json
+    import platform
+
+    from iaactl import __version__
+    from iaactl.doctor.redaction import redact
+
+    name = platform.node()
+    document = {
+        "schema": "iaactl.facts/1",
+        "iaactl": __version__,
+        "data": facts.model_dump(mode="json", include=set(LIVE_FACTS)),
+    }
+    text = json.dumps(document, indent=1).encode()
+    recorded.write(
+        path,
+        {LIVE_FILE: redact(LIVE_FILE, text, name)},
+        lambda place, content: redact(place, content, name),
+    )
+
+
+def account_in(tree: Files, name: str) -> User | None:
+    """An account in the passwd file of a tree."""
+    from iaactl.host.facts.accounts import read_account
+    from iaactl.host.reading import Reading
+
+    return read_account(Reading(tree), name)
+
+
+def live_facts(inventory: Inventory, asked: User, *, probe: bool, files: Files) -> Facts:
+    """Facts of this machine for one user. `files` are those of `/`, perhaps recorded.
+
+    With `probe` each user work queue is opened as that user and runs a noop; that takes root
+    unless the user is the one who asks.
+    """
+    from iaactl.host.facts import read_facts
+    from iaactl.host.software import find_software
+    from iaactl.host.users import hypervisor_users
+
+    probes = probe_queues(inventory, asked) if probe else None
+    facts = read_facts(files, [f.address for f in inventory.functions], users=False)
+    return facts.model_copy(
+        update={
+            "software": find_software(),
+            "user": asked,
+            "hypervisor_users": hypervisor_users(),
+            "probes": probes,
+        }
+    )
+
+
+def tree_facts(tree: Files, inventory: Inventory) -> Facts:
+    """Facts of somebody else's file system; nothing of this machine is asked.
+
+    Raises DocumentError when a collection's own document is garbled.
+    """
+    import json
+
+    from iaactl.errors import DocumentError
+    from iaactl.host.facts import read_facts
+
+    facts = read_facts(tree, [f.address for f in inventory.functions])
+    try:
+        text = tree.text(LIVE_FILE)
+    except OSError:
+        return facts
+    try:
+        saved = Facts.model_validate_json(json.dumps(json.loads(text)["data"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        first = str(error).split("\n")[0]
+        raise DocumentError(
+            f"{LIVE_FILE.lstrip('/')} in the collection is not what iaactl wrote: {first}",
+            hint="collect again on the host: iaactl doctor --collect FILE.tar.gz",
+        ) from None
+    return facts.model_copy(update={name: getattr(saved, name) for name in LIVE_FACTS})
+
+
+def probe_queues(inventory: Inventory, asked: User) -> tuple[Probe, ...] | None:
+    """Open each enabled user work queue as `asked` and run a noop; None without the right to.
+
+    A dedicated queue that has a client is left out: it could only say so.
+    """
+    from iaactl.host.separate import lines_from_child
+
+    if asked.uid != user(None).uid and not user(None).bypass:
+        return None
+    queues = [
+        wq
+        for wq in inventory.work_queues()
+        if wq.enabled and wq.driver == "user" and not (wq.mode == "dedicated" and wq.clients)
+    ]
+    if not queues:
+        return ()
+
+    def work(say: Callable[[str], None]) -> None:
+        if asked.uid != user(None).uid:
+            become(asked)
+        for wq in queues:
+            say("")  # this one is being tried
+            say(_probe(wq, asked).model_dump_json())
+
+    answers: list[Probe] = []
+    started = 0
+    for line in lines_from_child(work, PROBE_TIMEOUT_S):
+        if line:
+            answers.append(Probe.model_validate_json(line))
+        else:
+            started += 1
+    if started > len(answers):
+        wq = queues[len(answers)]
+        answers.append(
+            Probe(
+                wq=wq.path,
+                path=_node_path(wq),
+                user=asked.name,
+                failure=f"no answer within {PROBE_TIMEOUT_S:.0f} s",
+                hung=True,
+            )
+        )
+    return tuple(answers)
+
+
+def _node_path(wq: WorkQueue) -> str:
+    return wq.node.path if wq.node else f"/dev/iax/{wq.id}"
+
+
+def _probe(wq: WorkQueue, asked: User) -> Probe:
+    from iaactl.errors import IaactlError
+    from iaactl.iaa import descriptor
+    from iaactl.selftest.bench import Bench
+
+    base = Probe(wq=wq.path, path=_node_path(wq), user=asked.name)
+    try:
+        portal = open_portal(base.path, wq.mode == "dedicated")
+    except IaactlError as error:
+        number = error.facts.get("errno")
+        return base.model_copy(update={"errno": number if isinstance(number, int) else 5})
+    try:
+        bench = Bench(
+            portal, timeout_s=NOOP_TIMEOUT_S, depth=1, block_on_fault=bool(wq.block_on_fault),
+            most_bytes=4096, threshold=1,
+        )  # fmt: skip
+        bench.submit(descriptor.noop(bench.record()))
+    except IaactlError as error:
+        return base.model_copy(update={"way": portal.way, "failure": error.message})
+    finally:
+        portal.close()
+    return base.model_copy(update={"way": portal.way})

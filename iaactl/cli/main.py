@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("iaactl.cli.verify", "Check that devices are as a profile says."),
     "reset": ("iaactl.cli.reset", "Disable devices and take their configuration away."),
     "restore": ("iaactl.cli.restore", "Put back what an earlier run changed."),
+    "doctor": ("iaactl.cli.doctor", "Find out why IAA does not work here, and what to do next."),
     "selftest": ("iaactl.cli.selftest", "Prove work queues with real operations."),
     "profile": ("iaactl.cli.profile", "List, validate, import and export profiles."),
     "schema": ("iaactl.cli.schema", "Print the JSON Schema of a --json document."),

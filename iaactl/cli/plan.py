@@ -24,18 +24,42 @@ def make_plan(profile_name: str, inventory: Inventory) -> Plan:
     return plan_profile(load(profile_name), inventory, title=f"profile {profile_name}")
 
 
-def refuse_unfit(plan: Plan) -> None:
-    """Raise HostError when the profile cannot work on this machine."""
+def refuse_unfit(plan: Plan, *, here: bool = True) -> None:
+    """Raise HostError when the profile cannot work on the machine.
+
+    `here`: the plan is for this machine, so that the cause behind a symptom can be looked for.
+    """
     from iaactl.model.finding import Severity
 
     errors = [f for f in plan.findings if f.severity is Severity.ERROR]
     if errors:
         sentence = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        cause = root_cause(errors[0].code) if here else None
         raise HostError(
             f"{plan.title} cannot work on this machine: {sentence}, first {errors[0].sentence}",
-            hint=errors[0].remedy,
+            hint=cause or errors[0].remedy,
             findings=[f.model_dump(mode="json") for f in errors],
         )
+
+
+def root_cause(code: str) -> str | None:
+    """What explains a finding of that code on this machine, as a hint; no queue is opened."""
+    from iaactl import runtime
+    from iaactl.doctor.causes import roots
+    from iaactl.doctor.diagnosis import findings_of
+    from iaactl.model.codes import BY_CODE
+    from iaactl.model.finding import Severity
+
+    causes = BY_CODE[code].explained_by
+    if not causes:
+        return None
+    inventory = runtime.inventory()
+    facts = runtime.live_facts(inventory, runtime.user(None), probe=False, files=runtime.files())
+    for finding in roots(findings_of(facts, inventory)):
+        if finding.code in causes and finding.severity in (Severity.ERROR, Severity.WARNING):
+            next_step = f": {finding.remedy}" if finding.remedy else ""
+            return f"{finding.sentence} ({finding.code}){next_step}"
+    return None
 
 
 @click.command(
@@ -89,7 +113,7 @@ def command(
         from iaactl.cli.render.plan import plan_lines
 
         output.show(*plan_lines(plan))
-    refuse_unfit(plan)
+    refuse_unfit(plan, here=file is None)
     if out is not None:
         out.write_text(json.dumps(envelope("iaactl.plan/1", document), indent=1) + "\n")
         output.note(f"saved; apply it with `iaactl apply {out}`")

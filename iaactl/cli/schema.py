@@ -16,6 +16,8 @@ NAMES = (
     "verdict",
     "result",
     "selftest",
+    "diagnosis",
+    "code",
     "profile",
     "profiles",
     "machines",
@@ -54,6 +56,8 @@ def _data_type(name: str) -> Any:
         VerdictDocument,
         WorkQueuesDocument,
     )
+    from iaactl.doctor.diagnosis import Diagnosis
+    from iaactl.model.codes import Code
     from iaactl.model.device import Inventory
     from iaactl.model.plan import Plan
     from iaactl.model.profile import Profile
@@ -67,6 +71,8 @@ def _data_type(name: str) -> Any:
         "verdict": VerdictDocument,
         "result": ApplyResult,
         "selftest": SelftestReport,
+        "diagnosis": Diagnosis,
+        "code": Code,
         "profile": Profile,
         "profiles": list[ProfileEntry],
         "machines": list[MachineEntry],

@@ -125,9 +125,12 @@ def command(
     pairs, untested = _queues(inventory, names, user)
     if not pairs:
         why = "; ".join(f"{left.wq}: {left.reason}" for left in untested[:3])
+        from iaactl.cli.plan import root_cause
+
         raise HostError(
             f"there is no work queue to test{f' ({why})' if why else ''}",
-            hint="`iaactl list --wqs` shows queues and access; `iaactl apply` sets them up",
+            hint=(None if untested else root_cause("IAA-Q001"))
+            or "`iaactl list --wqs` shows queues and access; `iaactl apply` sets them up",
         )
     settings = Settings(chosen(operations), length, count, depth, timeout)
     reports = []

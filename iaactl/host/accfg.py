@@ -24,7 +24,7 @@ from iaactl.errors import (
 )
 from iaactl.host.system_error import errno_text
 from iaactl.model.attributes import BY_NAME, Kind, Owner
-from iaactl.model.cmd_status import explain
+from iaactl.model.cmd_status import SVA_CODES, explain
 from iaactl.model.names import parse_member
 
 if TYPE_CHECKING:
@@ -243,6 +243,8 @@ class AccelConfig:
         if status:
             reason += f"; cmd_status {status:#x}: {explain(status)}"
         hint = f"`iaactl show {name}` and the kernel log (dmesg) may tell more"
+        if status in SVA_CODES:
+            hint = "`iaactl doctor` names the cause"
         if abs(result) == errno.EEXIST and self._read(name, "driver_name") == "crypto":
             # The driver cannot register its algorithm twice: a bug of Linux up to 7.3 at least.
             hint = "iaa_crypto must be reloaded first: rmmod iaa_crypto && modprobe iaa_crypto"

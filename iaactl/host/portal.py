@@ -10,6 +10,7 @@ from typing import Any
 
 from iaactl.errors import HostError, OperationError, PermissionMissing
 from iaactl.host.system_error import errno_text
+from iaactl.model.open_errors import OpenError, explain_open
 from iaactl.native._core import ffi, lib
 from iaactl.ports import Outcome
 
@@ -19,16 +20,10 @@ _WAYS = {
     lib.IAACTL_WAY_ENQCMD: "enqcmd",
     lib.IAACTL_WAY_MOVDIR64B: "movdir64b",
 }
-_OPEN_HINTS = {
-    errno.EACCES: "the node belongs to another user: `iaactl list --wqs --user NAME` shows who may "
-    "open it; a profile grants it with `access`",
-    errno.EBUSY: "a dedicated work queue has one client at a time, and it has one now",
-    errno.ENODEV: "the kernel cannot bind this process's memory (SVA): IOMMU off or not capable",
-    errno.ENOSPC: "the IOMMU is in legacy mode: boot with `intel_iommu=on,sm_on`",
-    errno.EOPNOTSUPP: "this kernel has SVA disabled on x86 (a stable patch of late 2025); "
-    "no boot option brings it back, a newer kernel does",
-    errno.ENOENT: "the work queue is not enabled, or not of type user",
-}
+
+
+def _hint(error: OpenError) -> str:
+    return f"{error.meaning}; {error.remedy}" if error.remedy else error.meaning
 
 
 class MemoryBuffer:
@@ -60,7 +55,7 @@ class NativePortal:
             kind = PermissionMissing if number in (errno.EACCES, errno.EPERM) else HostError
             raise kind(
                 f"{path} cannot be opened: {errno_text(number)}",
-                hint=_OPEN_HINTS.get(number),
+                hint=_hint(explain_open(number)),
                 errno=number,
                 path=path,
             )

@@ -7,9 +7,11 @@ import os
 import pwd
 
 from iaactl.errors import HostError, PermissionMissing
+from iaactl.host.facts.accounts import HYPERVISOR_USERS
 from iaactl.model.facts import User
 
 _DAC_OVERRIDE = 1 << 1  # CAP_DAC_OVERRIDE, include/uapi/linux/capability.h
+_SYS_RAWIO = 1 << 17
 
 
 def _effective_capabilities() -> int:
@@ -27,11 +29,13 @@ def this_user() -> User:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = str(uid)
+    capabilities = _effective_capabilities()
     return User(
         name=name,
         uid=uid,
         gids=tuple({os.getegid(), *os.getgroups()}),
-        bypass=bool(_effective_capabilities() & _DAC_OVERRIDE),
+        bypass=bool(capabilities & _DAC_OVERRIDE),
+        raw_io=bool(capabilities & _SYS_RAWIO),
     )
 
 
@@ -46,7 +50,19 @@ def named_user(name: str) -> User:
         ) from None
     others = sorted({g.gr_gid for g in grp.getgrall() if name in g.gr_mem} - {entry.pw_gid})
     gids = (entry.pw_gid, *others)  # the primary group first
-    return User(name=name, uid=entry.pw_uid, gids=gids, bypass=entry.pw_uid == 0)
+    root = entry.pw_uid == 0
+    return User(name=name, uid=entry.pw_uid, gids=gids, bypass=root, raw_io=root)
+
+
+def hypervisor_users() -> tuple[User, ...]:
+    """The accounts that libvirt runs QEMU as, those that are here."""
+    found = []
+    for name in HYPERVISOR_USERS:
+        try:
+            found.append(named_user(name))
+        except HostError:
+            continue
+    return tuple(found)
 
 
 def become(user: User) -> None:

@@ -64,6 +64,9 @@ CODES: dict[int, str] = {
     0x80200000: "driver_name of the work queue is empty or names another driver",
 }
 
+SVA_CODES = frozenset({0x26, 0x80050000, 0x800C0000, 0x80110000})
+"""Codes behind which SVA, ENQCMD or the IOMMU may stand."""
+
 
 def explain(code: int) -> str:
     """A sentence for a value of cmd_status; unknown codes say so with the number."""

@@ -27,22 +27,3 @@ class Finding(Frozen):
     evidence: tuple[str, ...] = ()
     because_of: tuple[str, ...] = ()
     remedy: str | None = None
-
-
-def finding(
-    code: str,
-    severity: Severity,
-    subject: str,
-    sentence: str,
-    evidence: tuple[str, ...] = (),
-    remedy: str | None = None,
-) -> Finding:
-    """A finding, in the order in which a check thinks of its parts."""
-    return Finding(
-        code=code,
-        severity=severity,
-        subject=subject,
-        sentence=sentence,
-        evidence=evidence,
-        remedy=remedy,
-    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
+from iaactl.model.codes import found
 from iaactl.model.device import Access, Device, Inventory
-from iaactl.model.finding import Finding, Severity, finding
+from iaactl.model.finding import Finding
 from iaactl.model.profile import DeviceProfile, GroupProfile, Match, Profile, WorkQueueProfile
 from iaactl.planner.state import Key, State
 
@@ -23,7 +24,7 @@ class Target:
 
 
 def _error(code: str, subject: str, sentence: str, remedy: str | None = None) -> Finding:
-    return finding(code, Severity.ERROR, subject, sentence, remedy=remedy)
+    return found(code, subject, sentence, remedy=remedy)
 
 
 def _holds(match: Match, device: Device) -> bool:

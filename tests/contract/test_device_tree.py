@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fakes.machine import MachineTree, boot
+from iaactl.host.files import DirectoryFiles
 from iaactl.host.sysfs import Sysfs
 from iaactl.inventory import build
 from iaactl.model.device import Inventory
@@ -45,7 +46,7 @@ def files(machine: Machine, folder: Path) -> Inventory:
         package = folder / f"sys/devices/system/cpu/cpu{first}/topology/physical_package_id"
         package.parent.mkdir(parents=True)
         package.write_text(f"{node.socket}\n")
-    return build(Sysfs(folder).snapshot())
+    return build(Sysfs(DirectoryFiles(folder)).snapshot())
 
 
 MACHINES = ["spr-2s", "spr-2s-iaa-crypto", "guest", "iaa2", "mixed-dsa", "no-sva", "trace-7.3-min"]
@@ -68,7 +69,7 @@ def test_adapter_and_fake_see_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_an_empty_root_is_a_machine_without_iaa(tmp_path: Path) -> None:
-    inventory = build(Sysfs(tmp_path).snapshot())
+    inventory = build(Sysfs(DirectoryFiles(tmp_path)).snapshot())
     assert inventory.devices == ()
     assert inventory.functions == ()
     assert inventory.host.cpu_flags is None
@@ -81,7 +82,7 @@ def test_attributes_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     (device / "gen_cap").write_text("not a number\n")
     (device / "state").unlink()
     (device / "wq0.0" / "size").write_bytes(b"\xff\xfe\n")
-    inventory = build(Sysfs(tmp_path).snapshot())
+    inventory = build(Sysfs(DirectoryFiles(tmp_path)).snapshot())
     (found,) = inventory.devices
     assert found.gen_cap is None
     assert found.state == "unknown"

@@ -25,6 +25,8 @@ def commands() -> str:
     for name, (_, text) in COMMANDS.items():
         command = cli.get_command(context, name)
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                lines.append(f"| `iaactl {name}` | {text} |")
             for child, part in command.commands.items():
                 lines.append(f"| `iaactl {name} {child}` | {part.get_short_help_str(100)} |")
         else:
@@ -94,7 +96,16 @@ def profile() -> str:
     return "\n".join(lines).rstrip()
 
 
-SECTIONS = {"commands": commands, "exit-codes": exit_codes, "profile": profile}
+def codes() -> str:
+    """Every code of a finding."""
+    from iaactl.model.codes import CODES
+
+    lines = ["| code | usually | meaning |", "|---|---|---|"]
+    lines += [f"| {entry.code} | {entry.severity} | {entry.title} |" for entry in CODES]
+    return "\n".join(lines)
+
+
+SECTIONS = {"commands": commands, "codes": codes, "exit-codes": exit_codes, "profile": profile}
 
 
 def readme(text: str) -> str:
