@@ -44,8 +44,9 @@ class Cdev:
             raise refuse(errno.ENXIO)
         if wq.dedicated and wq.clients > 0:
             raise refuse(errno.EBUSY)
-        if wq.device.user_pasid and self.kernel.sva_bind_error:
-            raise refuse(self.kernel.sva_bind_error)
+        obstacle = self.kernel.sva_bind_error(wq.device.spec.address)
+        if wq.device.user_pasid and obstacle:
+            raise refuse(obstacle)
         pasid = self.kernel.pasid_of(caller)
         if wq.dedicated and not wq.device.restart_wq(wq):
             raise refuse(errno.ENXIO)

@@ -80,8 +80,8 @@ class Idxd:
         self.cmd_status = 0
         self.software_error = 0
         self.configurable = self.cap.configurable
-        self.user_pasid = host.user_pasid
-        self.system_pasid = host.system_pasid
+        self.user_pasid = host.user_pasid(spec.address)
+        self.system_pasid = host.system_pasid(spec.address)
         self.fixed_classes = self.cap.version <= 0x200 and not host.tc_override
         self.event_log_size = EVENT_LOG_LEAST
         self.read_buffer_limit = 0

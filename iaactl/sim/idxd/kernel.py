@@ -6,24 +6,19 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from iaactl.sim import acpi, iommu
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
 from iaactl.sim.idxd.cdev import Cdev
 from iaactl.sim.idxd.driver import Idxd
 from iaactl.sim.idxd.publish import publish_device, publish_engine, publish_group
 from iaactl.sim.idxd.wq import WorkQueue, publish
-from iaactl.sim.kernfs import Attribute, Caller, Directory, Link, refuse
+from iaactl.sim.kernfs import Attribute, Binary, Caller, Directory, Link, refuse
 from iaactl.sim.pci import PciBus, PciFunction
 
 if TYPE_CHECKING:
     from iaactl.sim.machine import MachineSpec, Uevent
 
-_IOMMU_OPEN_ERROR = {
-    "none": errno.ENODEV,
-    "no-svm": errno.ENODEV,
-    "legacy": errno.ENOSPC,
-    "sva-disabled": errno.EOPNOTSUPP,
-}
 _FIRST_USER_PASID_AFTER = 2
 """PASID 1 and 2 went to the devices' kernel work queues on the recorded machine."""
 
@@ -66,6 +61,7 @@ class Kernel:
         self._paths: dict[int, str] = {}
         self._directories: dict[int, Directory] = {}
         self.devices: dict[str, Idxd] = {}
+        self.iommu = iommu.Iommu(spec, root)
         self.pci = PciBus(self)
         self.bus: Bus
 
@@ -76,21 +72,21 @@ class Kernel:
         """The CPU has ENQCMD."""
         return "enqcmd" in self.spec.cpu_flags
 
-    @property
-    def user_pasid(self) -> bool:
-        """What pasid_enabled shows."""
-        checked = self.spec.kernel.iommu_checked_at_load
-        return self.sva and not (checked and self.spec.iommu in ("none", "legacy", "no-svm"))
+    def user_pasid(self, address: str) -> bool:
+        """What pasid_enabled shows for the device of the PCI function at `address`."""
+        if not self.sva or self.spec.kernel.option("INTEL_IDXD_SVM") != "y":
+            return False
+        if not self.spec.kernel.iommu_checked_at_load:
+            return True
+        return self.sva_bind_error(address) in (0, errno.EOPNOTSUPP)
 
-    @property
-    def system_pasid(self) -> bool:
-        """Kernel work queues can be shared."""
-        return self.sva and self.spec.iommu in ("scalable", "no-svm", "sva-disabled")
+    def system_pasid(self, address: str) -> bool:
+        """Kernel work queues of that device can be shared."""
+        return self.user_pasid(address) and not iommu.system_pasid_error(self.spec, address)
 
-    @property
-    def sva_bind_error(self) -> int:
-        """The errno of binding a process's address space, 0 if it works."""
-        return _IOMMU_OPEN_ERROR.get(self.spec.iommu, 0)
+    def sva_bind_error(self, address: str) -> int:
+        """The errno of binding a process's address space to that device, 0 if it works."""
+        return iommu.sva_error(self.spec, address)
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -270,6 +266,7 @@ class Kernel:
         """Publish the PCI functions and load the machine's modules."""
         self.root.directory("sys/dev/char")
         self.root.directory("dev")
+        self._publish_firmware()
         self.pci.publish()
         for module in self.spec.modules:
             if module == "idxd":
@@ -280,6 +277,13 @@ class Kernel:
             for device in self.devices.values():
                 if device.driver is not None:
                     self.bus.release(device)
+
+    def _publish_firmware(self) -> None:
+        units = iommu.hardware(self.spec)
+        if units:
+            table = acpi.dmar(units, acpi.GUEST_BITS if self.spec.virtual else acpi.HOST_BITS)
+            tables = self.root.directory(acpi.PATH)
+            tables.add("DMAR", Binary(bytearray(table), mode=acpi.MODE))
 
     def insmod(self, module: str, *, sva: bool = True, tc_override: bool = False) -> None:
         """Load a module; the parameters are idxd's.
