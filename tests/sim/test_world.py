@@ -142,6 +142,30 @@ def test_the_machine_among_the_real_rest(world: World) -> None:
     assert lines[-1] == "1"  # the loopback interface is the only one
 
 
+def test_the_machines_kernel_and_its_iommu(world: World) -> None:
+    result = world.run(
+        "cat /proc/version; ls /boot; grep -c =y /boot/config-6.7.9-sim\n"
+        "grep -m1 '^model name' /proc/cpuinfo; grep -m1 -ow la57 /proc/cpuinfo\n"
+        "ls /sys/class/iommu; cat /sys/bus/pci/devices/0000:e7:02.0/iommu/intel-iommu/ecap\n"
+        "cd -P /sys/class/iommu/dmar1/devices/0000:6a:02.0/iommu && pwd\n"
+        "stat -c '%a %s' /sys/firmware/acpi/tables/DMAR; head -c4 /sys/firmware/acpi/tables/DMAR\n"
+        "echo; ls /sys/devices/virtual/mem | grep -c null\n"
+        "test ! -e /proc/config.gz || zcat /proc/config.gz | cmp - /boot/config-*\n"
+        "test ! -e /proc/modules || grep -q '^idxd 172032 0 - ' /proc/modules"
+    )
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0].startswith("Linux version 6.7.9-sim ")
+    assert lines[1] == "config-6.7.9-sim"
+    assert int(lines[2]) > 10
+    assert "Xeon" in lines[3]
+    assert lines[4] == "la57"
+    assert lines[5:15] == [f"dmar{n}" for n in range(10)]
+    assert lines[15:] == [
+        "3ef9ea6f050df", "/sys/devices/virtual/iommu/dmar1", "400 280", "DMAR", "1"
+    ]  # fmt: skip
+
+
 def test_nodes_exist_while_a_queue_is_enabled(world: World) -> None:
     result = world.run(
         f"ls -d /dev/iax; {USER_WQ} ls -l /dev/iax; stat -c '%F %a %U' /dev/iax/wq1.0\n"
