@@ -7,13 +7,18 @@ buses it serves. Linux makes the file readable for root only.
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from iaactl.sim.iommu import Unit
 
+if TYPE_CHECKING:
+    from iaactl.sim.machine import MachineSpec
+
 PATH = "sys/firmware/acpi/tables"
 MODE = 0o400
-# Width of DMA addresses: of Sapphire Rapids, and of QEMU with aw-bits=48.
-HOST_BITS, GUEST_BITS = 52, 48
+
+IDENTITY = "(v01 INTEL  SIMULATE 00000001 INTL 20091013)"
+"""The header's revision and names, as the kernel logs them."""
 
 _DRHD = 0
 _SCOPE_SUBHIERARCHY = 2
@@ -30,9 +35,14 @@ def _unit(unit: Unit) -> bytes:
     return struct.pack("<HHBBHQ", _DRHD, length, unit.flags, 0, segment, unit.address) + scope
 
 
-def dmar(units: tuple[Unit, ...], address_bits: int) -> bytes:
-    """The table for machines whose DMA addresses have at most `address_bits`."""
-    body = struct.pack("<BB10x", address_bits - 1, _INTERRUPT_REMAPPING)
+def address_bits(spec: MachineSpec) -> int:
+    """Width of DMA addresses: of Sapphire Rapids, or of QEMU with aw-bits=48."""
+    return 48 if spec.virtual else 52
+
+
+def dmar(units: tuple[Unit, ...], width: int) -> bytes:
+    """The table for machines whose DMA addresses have at most `width` bits."""
+    body = struct.pack("<BB10x", width - 1, _INTERRUPT_REMAPPING)
     body += b"".join(_unit(unit) for unit in units)
     table = bytearray(
         struct.pack(

@@ -66,6 +66,10 @@ class KernelSpec:
     """Units whose page walk is not coherent do no SVA (7.1; stable 6.12 since .101)."""
     units_compared: bool = False
     """The log says in which capabilities the IOMMU units differ (5.13 to about 6.13)."""
+    probe_error_of_device: bool = True
+    """A failed probe is logged as an error of the device; before 6.10 as one of the driver."""
+    dmesg_restrict: bool = True
+    """The kernel log is for those with CAP_SYSLOG, as Debian has it."""
     config: Mapping[str, str] = field(default_factory=dict)
     """Build options that are not as in `kconfig.DEFAULTS`: `y`, `m` or `n`."""
     config_published: bool = True
@@ -73,6 +77,11 @@ class KernelSpec:
     cdev_major: int = 243
     mmap_needs_rawio: bool = True
     write_submits: bool = True
+
+    @property
+    def banner(self) -> str:
+        """What the kernel says first, and /proc/version shows."""
+        return f"Linux version {self.release} (simulated) #1 SMP"
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -117,6 +126,8 @@ class FunctionSpec:
     iaa_cap: int = 0
     preset_wqs: tuple[WqPreset, ...] = ()
     preset_engines: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    perfmon: bool = True
+    """It has performance counters."""
     bound: bool = True
 
 

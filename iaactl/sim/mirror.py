@@ -30,6 +30,8 @@ HIDDEN = (
 _SHARED = (
     "sys",
     "sys/bus",
+    "sys/bus/event_source",
+    "sys/bus/event_source/devices",
     "sys/class",
     "sys/dev",
     "sys/dev/char",

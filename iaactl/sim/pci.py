@@ -6,6 +6,7 @@ import errno
 import struct
 from typing import TYPE_CHECKING
 
+from iaactl.sim import kmsg
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.device import Capabilities, Hardware
 from iaactl.sim.kernfs import Attribute, Binary, Directory, Link, refuse
@@ -158,6 +159,8 @@ class PciFunction:
             members = group.add("devices", Directory())
             members.add(spec.address, Link(f"../../../..{self.path}"))
             self.bus.kernel.iommu.attach(spec.address, self.path, self.directory)
+            text = f"Adding to iommu group {self.number}"
+            self.bus.kernel.log.device(kmsg.INFO, "pci", "pci", spec.address, text)
         add("uevent", Attribute(self._show_uevent, self._store_uevent))
 
     def _modalias(self) -> str:

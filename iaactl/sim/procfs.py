@@ -77,13 +77,15 @@ def _cpuinfo(spec: MachineSpec) -> str:
 
 def _modules(spec: MachineSpec) -> Iterator[str]:
     """/proc/modules at the start: nothing in the machine loads or unloads modules."""
+    if "idxd" not in spec.modules or "movdir64b" not in spec.cpu_flags:
+        return
+    users = ""
     if "iaa_crypto" in spec.modules:
         yield "iaa_crypto 61440 0 - Live 0x0000000000000000"
-    if "idxd" in spec.modules and "movdir64b" in spec.cpu_flags:
-        users = "iaa_crypto," if "iaa_crypto" in spec.modules else ""
-        yield f"idxd 172032 {len(users) and 1} {users or '-'} Live 0x0000000000000000"
-        users += "idxd,"
-        yield f"idxd_bus 20480 {users.count(',')} {users} Live 0x0000000000000000"
+        users = "iaa_crypto,"
+    for name, size in (("idxd", 172032), ("idxd_bus", 20480)):
+        yield f"{name} {size} {users.count(',')} {users or '-'} Live 0x0000000000000000"
+        users += f"{name},"
 
 
 def config(spec: MachineSpec) -> str | None:
@@ -99,7 +101,8 @@ def contents(spec: MachineSpec) -> dict[str, bytes]:
     return {
         "/proc/cmdline": f"{spec.command_line}\n".encode(),
         "/proc/sys/kernel/osrelease": f"{spec.kernel.release}\n".encode(),
-        "/proc/version": f"Linux version {spec.kernel.release} (simulated) #1 SMP\n".encode(),
+        "/proc/sys/kernel/dmesg_restrict": b"%d\n" % spec.kernel.dmesg_restrict,
+        "/proc/version": f"{spec.kernel.banner}\n".encode(),
         "/proc/cpuinfo": _cpuinfo(spec).encode(),
         "/proc/modules": "".join(f"{line}\n" for line in _modules(spec)).encode(),
         # Distributions put the options below /boot; where the host's kernel shows its own, they
