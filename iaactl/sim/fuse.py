@@ -336,7 +336,12 @@ class Server:
         node = handle.node
         with self._machine.lock:
             if handle.device is not None:
-                return handle.device.read(size, self._caller())
+                try:
+                    return handle.device.read(size, self._caller())
+                except BlockingIOError:
+                    if fi.flags & os.O_NONBLOCK:
+                        raise
+                    return b""  # to wait would stop the one thread that could end the waiting
             self._still_there(path, node)
             if isinstance(node, kernfs.Binary):
                 end = len(node.content)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iaactl.errors import UsageProblem
+from iaactl.sim import kconfig
+from iaactl.sim.iommu import BITS, EVERY_UNIT
 from iaactl.sim.kernfs import Caller, Directory
 
 if TYPE_CHECKING:
@@ -58,9 +60,37 @@ class KernelSpec:
     """ats_disable is there only with the capability, and read-only like the rest (6.6)."""
     oops_on_reset_without_event_log: bool = False
     """A function-level reset dereferences NULL on a device without event log (6.16)."""
+    pri_needed: bool = False
+    """Binding a process needs page requests (up to 6.16)."""
+    coherent_walk_checked: bool = True
+    """Units whose page walk is not coherent do no SVA (7.1; stable 6.12 since .101)."""
+    units_compared: bool = False
+    """The log says in which capabilities the IOMMU units differ (5.13 to about 6.13)."""
+    probe_error_of_device: bool = True
+    """A failed probe is logged as an error of the device; before 6.10 as one of the driver."""
+    dmesg_restrict: bool = True
+    """The kernel log is for those with CAP_SYSLOG, as Debian has it."""
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Build options that are not as in `kconfig.DEFAULTS`: `y`, `m` or `n`."""
+    config_published: bool = True
+    """/boot has the build options."""
     cdev_major: int = 243
     mmap_needs_rawio: bool = True
     write_submits: bool = True
+
+    @property
+    def banner(self) -> str:
+        """What the kernel says first, and /proc/version shows."""
+        return f"Linux version {self.release} (simulated) #1 SMP"
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """All build options that are told."""
+        return {**kconfig.DEFAULTS, **self.config}
+
+    def option(self, name: str) -> str:
+        """One build option: `y`, `m` or `n`."""
+        return self.options[name]
 
 
 @dataclass(frozen=True)
@@ -96,6 +126,8 @@ class FunctionSpec:
     iaa_cap: int = 0
     preset_wqs: tuple[WqPreset, ...] = ()
     preset_engines: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    perfmon: bool = True
+    """It has performance counters."""
     bound: bool = True
 
 
@@ -122,6 +154,10 @@ class MachineSpec:
     iommu: str = "scalable"
     """`scalable`, `legacy`, `no-svm` (scalable, but not for SVA), `none`, or `sva-disabled` (the
     kernel refuses SVA)."""
+    vtd: bool = True
+    """VT-d is switched on in the BIOS, so that the firmware describes IOMMU units."""
+    unit_lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Capabilities (`iommu.BITS`) that units lack: by root bus (`0000:6a`), or `all` of them."""
     modules: tuple[str, ...] = ("idxd",)
     sva: bool = True
     tc_override: bool = False
@@ -131,6 +167,16 @@ class MachineSpec:
     def __post_init__(self) -> None:
         """Raises ValueError for a word that means nothing here."""
         _one_of("iommu", self.iommu, _IOMMU)
+        if not self.vtd:
+            _one_of("iommu without vtd", self.iommu, ("none",))
+        buses = [function.address.rpartition(":")[0] for function in self.functions]
+        for bus, capabilities in self.unit_lacks.items():
+            _one_of("unit_lacks", bus, (EVERY_UNIT, *buses))
+            for capability in capabilities:
+                _one_of("unit_lacks", capability, tuple(BITS))
+        for option, value in self.kernel.config.items():
+            _one_of("config", option, tuple(kconfig.DEFAULTS))
+            _one_of(option, value, ("y", "m", "n"))
         _one_of("default_engines", self.kernel.default_engines, ("none", "one", "all"))
         for module in self.modules:
             _one_of("module", module, ("idxd", "iaa_crypto"))
@@ -138,6 +184,11 @@ class MachineSpec:
             _one_of("kind", function.kind, ("iax", "dsa"))
             for capability in function.capabilities:
                 _one_of("capability", capability, _CAPABILITIES)
+
+    @property
+    def virtual(self) -> bool:
+        """It is a guest of a hypervisor."""
+        return "hypervisor" in self.cpu_flags
 
 
 _IOMMU = ("scalable", "legacy", "no-svm", "sva-disabled", "none")
@@ -202,6 +253,7 @@ def load(name: str) -> MachineSpec:
             nodes=tuple(NodeSpec(**node) for node in data.pop("nodes", ())),
             cpu_flags=tuple(data.pop("cpu_flags", MachineSpec.cpu_flags)),
             modules=tuple(data.pop("modules", MachineSpec.modules)),
+            unit_lacks={bus: tuple(c) for bus, c in data.pop("unit_lacks", {}).items()},
             **data,
         )
     except (OSError, ValueError, TypeError, KeyError) as error:

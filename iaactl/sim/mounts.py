@@ -17,6 +17,8 @@ STAGE = "/run/iaactl-sim"
 TREE = f"{STAGE}/tree"
 # What commands may write without reaching the host.
 PRIVATE = ("/run/udev", "/run/iaactl", "/etc/udev/rules.d")
+# Also private, but only where the host has it: the files of the machine's kernel.
+BOOT = "/boot"
 
 
 def detach_from_host() -> None:
@@ -83,6 +85,8 @@ def private_directories() -> None:
             shadow(str(parent))
         Path(path).mkdir(0o755, parents=True)
     Path(TREE).mkdir()
+    if Path(BOOT).is_dir():
+        _empty(BOOT)
 
 
 def put_in_place(binds: Iterable[str], files: Iterable[tuple[str, str]]) -> None:

@@ -6,6 +6,7 @@ import errno
 import struct
 from typing import TYPE_CHECKING
 
+from iaactl.sim import kmsg
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.device import Capabilities, Hardware
 from iaactl.sim.kernfs import Attribute, Binary, Directory, Link, refuse
@@ -153,8 +154,13 @@ class PciFunction:
         if self.bus.kernel.spec.iommu != "none":
             up = "../" * self.path.count("/")
             add("iommu_group", Link(f"{up}kernel/iommu_groups/{self.number}"))
-            members = self.bus.iommu_groups.directory(f"{self.number}/devices")
+            group = self.bus.iommu_groups.directory(str(self.number))
+            group.add("type", fixed("DMA-FQ"))
+            members = group.add("devices", Directory())
             members.add(spec.address, Link(f"../../../..{self.path}"))
+            self.bus.kernel.iommu.attach(spec.address, self.path, self.directory)
+            text = f"Adding to iommu group {self.number}"
+            self.bus.kernel.log.device(kmsg.INFO, "pci", "pci", spec.address, text)
         add("uevent", Attribute(self._show_uevent, self._store_uevent))
 
     def _modalias(self) -> str:
@@ -259,6 +265,7 @@ class PciBus:
         self.links.remove(function.spec.address)
         if self.kernel.spec.iommu != "none":
             self.iommu_groups.remove(str(function.number))
+            self.kernel.iommu.detach(function.spec.address)
         self.present.remove(function.spec.address)
         function.override, function.enabled = "", 0
         self.kernel.announce("remove", path, function.directory)

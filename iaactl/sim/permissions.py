@@ -9,7 +9,9 @@ from __future__ import annotations
 from iaactl.sim.kernfs import Caller, Node
 
 READ, WRITE = 4, 2
-_DAC_OVERRIDE = 1 << 1  # include/uapi/linux/capability.h
+# include/uapi/linux/capability.h
+_DAC_OVERRIDE = 1
+SYSLOG = 34
 
 
 def _status(pid: int) -> dict[str, str]:
@@ -31,4 +33,14 @@ def permitted(node: Node, caller: Caller, wanted: int) -> bool:
     groups = {caller.gid, *map(int, status.get("Groups", "").split())}
     if caller.uid != node.uid and node.gid in groups and node.mode >> 3 & wanted == wanted:
         return True
-    return bool(int(status.get("CapEff", "0"), 16) & _DAC_OVERRIDE)
+    return _has(status, _DAC_OVERRIDE)
+
+
+def _has(status: dict[str, str], capability: int) -> bool:
+    return bool(int(status.get("CapEff", "0"), 16) >> capability & 1)
+
+
+def capable(caller: Caller, capability: int) -> bool:
+    """Whether `caller` has a capability; root has all while nobody can say so of the process."""
+    status = _status(caller.pid)
+    return _has(status, capability) if status else caller.uid == 0

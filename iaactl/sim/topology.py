@@ -1,10 +1,10 @@
-"""CPUs, NUMA nodes and the /proc files of a simulated machine, made from its description."""
+"""CPUs and NUMA nodes of a simulated machine, made from its description."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from iaactl.sim import kernfs
 from iaactl.sim.machine import MachineSpec, NodeSpec
@@ -128,44 +128,26 @@ def _distance(one: NodeSpec, other: NodeSpec) -> int:
     return _SAME_SOCKET if one.socket == other.socket else _REMOTE
 
 
-def proc_files(spec: MachineSpec, directory: str) -> list[tuple[str, str]]:
-    """Write the files that stand for those in /proc; pairs of the file and what it replaces.
+@dataclass(frozen=True)
+class Place:
+    """Where a CPU sits: socket and core number, and the size of its socket."""
 
-    uname(2) is answered by the running kernel and cannot be changed from here.
-    """
-    contents: dict[str, str] = {}
-    if spec.command_line:
-        contents["/proc/cmdline"] = f"{spec.command_line}\n"
-    if spec.kernel.release:
-        contents["/proc/sys/kernel/osrelease"] = f"{spec.kernel.release}\n"
-        contents["/proc/version"] = f"Linux version {spec.kernel.release} (simulated) #1 SMP\n"
-    if spec.cpu_flags:
-        contents["/proc/cpuinfo"] = _cpuinfo(spec)
-    pairs: list[tuple[str, str]] = []
-    for target, content in contents.items():
-        source = Path(directory, Path(target).name)
-        source.write_text(content)
-        source.chmod(0o444)
-        pairs.append((str(source), target))
-    return pairs
+    socket: int
+    core: int
+    cores: int
+    siblings: int
 
 
-def _cpuinfo(spec: MachineSpec) -> str:
-    """A Sapphire Rapids for every CPU of the machine (CPU 0 only when it describes no nodes)."""
-    cpus: dict[int, int] = {number: node.socket for number, node in _cpus(spec)} or {0: 0}
-    blocks = [
-        "\n".join(
-            (
-                f"processor\t: {number}",
-                "vendor_id\t: GenuineIntel",
-                "cpu family\t: 6",
-                "model\t\t: 143",
-                "model name\t: Intel(R) Xeon(R) simulated",
-                "stepping\t: 8",
-                f"physical id\t: {socket}",
-                f"flags\t\t: {' '.join(spec.cpu_flags)}",
-            )
-        )
-        for number, socket in sorted(cpus.items())
-    ]
-    return "\n\n".join(blocks) + "\n\n"
+def places(spec: MachineSpec) -> dict[int, Place]:
+    """The place of every CPU; one CPU for a machine that describes no nodes."""
+    cpus = dict(_cpus(spec))
+    if not cpus:
+        return {0: Place(0, 0, 1, 1)}
+    siblings = _siblings(cpus)
+    found = {}
+    for socket in {node.socket for node in cpus.values()}:
+        members = [number for number, node in cpus.items() if node.socket == socket]
+        cores = len({(cpus[n].id, siblings[n][0]) for n in members})
+        for number in members:
+            found[number] = Place(socket, siblings[number][0], cores, len(members))
+    return found

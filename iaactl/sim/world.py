@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from iaactl.errors import HostError
-from iaactl.sim import accelerator, kernfs, mounts, preflight, process, syscalls, topology
+from iaactl.sim import accelerator, kernfs, mounts, preflight, process, procfs, syscalls, topology
 from iaactl.sim.faults import Fault, Faults
 from iaactl.sim.fuse import Server
 from iaactl.sim.journal import Journal
@@ -119,7 +119,8 @@ class _World:
             if isinstance(machine_directory, kernfs.Directory):
                 own.insert(0, machine_directory)
             self._binds += mirror(directory, own, name, f"/{name}")
-        self._files = topology.proc_files(spec, mounts.STAGE)
+        procfs.fill_boot(spec, Path(mounts.BOOT))
+        self._files = procfs.proc_files(spec, mounts.STAGE)
         self._server = Server(self._machine, base, faults=faults, journal=Journal(log))
 
     def _emit(self, event: Uevent) -> None:

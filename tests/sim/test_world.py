@@ -142,6 +142,63 @@ def test_the_machine_among_the_real_rest(world: World) -> None:
     assert lines[-1] == "1"  # the loopback interface is the only one
 
 
+def test_the_machines_kernel_and_its_iommu(world: World) -> None:
+    result = world.run(
+        "cat /proc/version; ls /boot; grep -c =y /boot/config-6.7.9-sim\n"
+        "grep -m1 '^model name' /proc/cpuinfo; grep -m1 -ow la57 /proc/cpuinfo\n"
+        "ls /sys/class/iommu; cat /sys/bus/pci/devices/0000:e7:02.0/iommu/intel-iommu/ecap\n"
+        "cd -P /sys/class/iommu/dmar1/devices/0000:6a:02.0/iommu && pwd\n"
+        "stat -c '%a %s' /sys/firmware/acpi/tables/DMAR; head -c4 /sys/firmware/acpi/tables/DMAR\n"
+        "echo; ls /sys/devices/virtual/mem | grep -c null\n"
+        "test ! -e /proc/config.gz || zcat /proc/config.gz | cmp - /boot/config-*\n"
+        "test ! -e /proc/modules || grep -q '^idxd 172032 0 - ' /proc/modules"
+    )
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0].startswith("Linux version 6.7.9-sim ")
+    assert lines[1] == "config-6.7.9-sim"
+    assert int(lines[2]) > 10
+    assert "Xeon" in lines[3]
+    assert lines[4] == "la57"
+    assert lines[5:15] == [f"dmar{n}" for n in range(10)]
+    assert lines[15:] == [
+        "3ef9ea6f050df", "/sys/devices/virtual/iommu/dmar1", "400 280", "DMAR", "1"
+    ]  # fmt: skip
+
+
+def test_the_machines_kernel_log(world: World) -> None:
+    as_root_only()
+    program = python(
+        world,
+        """
+import errno, os
+fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+records = []
+try:
+    while True: records.append(os.read(fd, 8192))
+except OSError as error: print(errno.errorcode[error.errno])
+print(records[0].startswith(b"5,0,0,-;Linux version 6.7.9-sim"), len(records) > 50)
+waiting = os.open("/dev/kmsg", os.O_RDWR)
+print(os.write(waiting, b"<3>own\\n"), os.read(fd, 8192).split(b",")[0])
+last, shown = b"", b"x"
+while shown: last, shown = shown, os.read(waiting, 8192)
+print(last.split(b";")[1])
+""",
+    )
+    result = world.run(
+        f"dmesg -r | grep -c '<6>.*idxd 0000:6a:02.0: enabling device'; {USER_WQ}"
+        f"dmesg | tail -1; {program}; echo shell > /dev/kmsg; dmesg -t | tail -1\n"
+        f"cat /proc/sys/kernel/dmesg_restrict; {NOBODY} head -c1 /dev/kmsg; stat -c %a /dev/kmsg"
+    )
+    lines = result.out.splitlines()
+    assert lines[0] == "1", result.err
+    assert "idxd 0000:f6:02.0: Intel(R) Accelerator Device (v100)" in lines[1]
+    assert lines[2:] == [
+        "EAGAIN", "True True", "7 b'11'", r"b'own\n'", "shell", "1", "644"
+    ], result.err  # fmt: skip
+    assert "Operation not permitted" in result.err
+
+
 def test_nodes_exist_while_a_queue_is_enabled(world: World) -> None:
     result = world.run(
         f"ls -d /dev/iax; {USER_WQ} ls -l /dev/iax; stat -c '%F %a %U' /dev/iax/wq1.0\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from iaactl.sim import kmsg
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.cdev import add_cdev, remove_cdev
 from iaactl.sim.idxd.driver import DRIVER_NAME, USER_WITHOUT_SVA, Idxd
@@ -163,12 +164,19 @@ class CryptoDriver(WqDriver):
             wq.device.disable_wq(wq)
             wq.device.cmd_status = 0
             raise refuse(errno.EEXIST)
+        if not self.taken:
+            self._say("iaa_crypto now ENABLED")
         self.taken += 1
         self.registered_once = True
 
     def remove(self, thing: Bound) -> None:
         self.taken -= 1
         super().remove(thing)
+        if not self.taken:
+            self._say("iaa_crypto now DISABLED")
+
+    def _say(self, text: str) -> None:
+        self.kernel.log.printk(kmsg.INFO, f"idxd: crypto: {text}")
 
     def publish(self, directory: Directory) -> None:
         """The attributes of the driver directory."""
@@ -279,7 +287,11 @@ class Bus:
                 return
 
     def _attach(self, driver: Driver, thing: Bound) -> None:
-        driver.probe(thing)
+        try:
+            driver.probe(thing)
+        except OSError as error:
+            self._log_refusal(driver, thing, error.errno or 0)
+            raise
         thing.driver = driver.name
         kernel = self.kernel
         path = kernel.path_of(thing)
@@ -289,6 +301,18 @@ class Bus:
             thing.sysname, Link(f"../../../../{path.removeprefix('/')}")
         )
         kernel.announce("bind", path, kernel.directory_of(thing))
+
+    def _log_refusal(self, driver: Driver, thing: Bound, number: int) -> None:
+        """The driver core keeps quiet about drivers that do not want the object."""
+        if number in (errno.ENODEV, errno.ENXIO):
+            return
+        name, log = thing.sysname, self.kernel.log
+        if self.kernel.spec.kernel.probe_error_of_device:
+            text = f"probe with driver {driver.name} failed with error {-number}"
+            log.device(kmsg.ERR, driver.name, "dsa", name, text)
+        else:
+            text = f"{driver.name}: probe of {name} failed with error {-number}"
+            log.printk(kmsg.WARNING, text)
 
     def release(self, thing: Bound) -> None:
         """Unbind an object from its driver."""

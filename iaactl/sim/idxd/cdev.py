@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from iaactl.sim import kmsg
 from iaactl.sim.idxd import device as hw
 from iaactl.sim.idxd.wq import ENABLED, WorkQueue
 from iaactl.sim.kernfs import Attribute, Caller, DeviceNode, Directory, Link, refuse
@@ -44,13 +45,21 @@ class Cdev:
             raise refuse(errno.ENXIO)
         if wq.dedicated and wq.clients > 0:
             raise refuse(errno.EBUSY)
-        if wq.device.user_pasid and self.kernel.sva_bind_error:
-            raise refuse(self.kernel.sva_bind_error)
+        obstacle = self.kernel.sva_bind_error(wq.device.spec.address)
+        if wq.device.user_pasid and obstacle:
+            self._complain(f"pasid allocation failed: {-obstacle}")
+            raise refuse(obstacle)
         pasid = self.kernel.pasid_of(caller)
+        if self.kernel.spec.kernel.open_files_shown and any(f.pasid == pasid for f in self.files):
+            self._complain("PASID entry already exist in xarray.", kmsg.WARNING)
         if wq.dedicated and not wq.device.restart_wq(wq):
+            self._complain(f"wq set pasid failed: {-errno.ENXIO}")
             raise refuse(errno.ENXIO)
         wq.clients += 1
         return OpenFile(self, caller, pasid)
+
+    def _complain(self, text: str, level: int = kmsg.ERR) -> None:
+        self.kernel.log.pci(level, self.wq.device.spec.address, text)
 
 
 class OpenFile:

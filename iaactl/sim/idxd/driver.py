@@ -6,6 +6,7 @@ import errno
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from iaactl.sim import kmsg
 from iaactl.sim.idxd import device as hw
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.wq import DISABLED, ENABLED, WorkQueue
@@ -80,8 +81,8 @@ class Idxd:
         self.cmd_status = 0
         self.software_error = 0
         self.configurable = self.cap.configurable
-        self.user_pasid = host.user_pasid
-        self.system_pasid = host.system_pasid
+        self.user_pasid = host.user_pasid(spec.address)
+        self.system_pasid = host.system_pasid(spec.address)
         self.fixed_classes = self.cap.version <= 0x200 and not host.tc_override
         self.event_log_size = EVENT_LOG_LEAST
         self.read_buffer_limit = 0
@@ -152,6 +153,7 @@ class Idxd:
         for wq in grouped:
             if wq.shared and not wq.shared_supported:
                 self.cmd_status = NO_SHARED_SUPPORT
+                self._warn("No shared wq support but configured.")
                 raise refuse(errno.EINVAL)
         if not grouped:
             self.cmd_status = NONE_CONFIGURED
@@ -178,6 +180,9 @@ class Idxd:
         for index, entry in enumerate(self.hw.groups):
             entry.wqs = {wq.index for wq in grouped if wq.group == index}
             entry.engines = {n for n, group in enumerate(self.engines) if group == index}
+
+    def _warn(self, text: str, level: int = kmsg.WARNING) -> None:
+        self.host.log.pci(level, self.spec.address, text)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -207,6 +212,9 @@ class Idxd:
     def remove(self) -> None:
         """Unbind from the idxd driver; work queues that are still enabled are released first."""
         for wq in self.wqs:
+            if wq.state == ENABLED:
+                text = f"Active wq {wq.index} on disable {wq.sysname}."
+                self.host.log.device(kmsg.WARNING, "idxd", "dsa", self.sysname, text)
             if wq.state == ENABLED and wq.driver is not None:
                 self.host.bus.release(wq)
         code = self.command(hw.DISABLE_DEV)
@@ -248,12 +256,15 @@ class Idxd:
             self.host.bus.release(self)
         if self.configurable and kernel.oops_on_reset_without_event_log and not self.cap.event_log:
             raise refuse(errno.EIO)
+        self.host.log_identity(self)
         self.engines, self.groups, self.event_log_size = engines, groups, log
         for wq, values in saved:
             for name in _RESTORED:
                 setattr(wq, name, values[name])
         self.host.bus.reattach(self, "idxd")
-        if self.driver is not None:
+        if self.driver is None:
+            self._warn(f"HALT: {self.sysname} config fails", kmsg.ERR)
+        else:
             for wq in users:
                 self.host.bus.reattach(wq, "user")
 
@@ -286,6 +297,8 @@ class Idxd:
 
     def disable_wq(self, wq: WorkQueue) -> None:
         """Drain and reset; open files of it become stale."""
+        if wq.clients:
+            self._warn(f"Clients has claim on wq {wq.index}: {wq.clients}")
         operand = 1 << wq.index % 16 | wq.index // 16 << 16
         self.command(hw.DRAIN_WQ, operand)
         if wq.state == ENABLED:

@@ -6,24 +6,19 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from iaactl.sim import acpi, bootlog, iommu, kmsg, perfmon
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
 from iaactl.sim.idxd.cdev import Cdev
 from iaactl.sim.idxd.driver import Idxd
 from iaactl.sim.idxd.publish import publish_device, publish_engine, publish_group
 from iaactl.sim.idxd.wq import WorkQueue, publish
-from iaactl.sim.kernfs import Attribute, Caller, Directory, Link, refuse
+from iaactl.sim.kernfs import Attribute, Binary, Caller, Directory, Link, refuse
 from iaactl.sim.pci import PciBus, PciFunction
 
 if TYPE_CHECKING:
     from iaactl.sim.machine import MachineSpec, Uevent
 
-_IOMMU_OPEN_ERROR = {
-    "none": errno.ENODEV,
-    "no-svm": errno.ENODEV,
-    "legacy": errno.ENOSPC,
-    "sva-disabled": errno.EOPNOTSUPP,
-}
 _FIRST_USER_PASID_AFTER = 2
 """PASID 1 and 2 went to the devices' kernel work queues on the recorded machine."""
 
@@ -66,6 +61,8 @@ class Kernel:
         self._paths: dict[int, str] = {}
         self._directories: dict[int, Directory] = {}
         self.devices: dict[str, Idxd] = {}
+        self.log = kmsg.KernelLog()
+        self.iommu = iommu.Iommu(spec, root)
         self.pci = PciBus(self)
         self.bus: Bus
 
@@ -76,21 +73,21 @@ class Kernel:
         """The CPU has ENQCMD."""
         return "enqcmd" in self.spec.cpu_flags
 
-    @property
-    def user_pasid(self) -> bool:
-        """What pasid_enabled shows."""
-        checked = self.spec.kernel.iommu_checked_at_load
-        return self.sva and not (checked and self.spec.iommu in ("none", "legacy", "no-svm"))
+    def user_pasid(self, address: str) -> bool:
+        """What pasid_enabled shows for the device of the PCI function at `address`."""
+        if not self.sva or self.spec.kernel.option("INTEL_IDXD_SVM") != "y":
+            return False
+        if not self.spec.kernel.iommu_checked_at_load:
+            return True
+        return self.sva_bind_error(address) in (0, errno.EOPNOTSUPP)
 
-    @property
-    def system_pasid(self) -> bool:
-        """Kernel work queues can be shared."""
-        return self.sva and self.spec.iommu in ("scalable", "no-svm", "sva-disabled")
+    def system_pasid(self, address: str) -> bool:
+        """Kernel work queues of that device can be shared."""
+        return self.user_pasid(address) and not iommu.system_pasid_error(self.spec, address)
 
-    @property
-    def sva_bind_error(self) -> int:
-        """The errno of binding a process's address space, 0 if it works."""
-        return _IOMMU_OPEN_ERROR.get(self.spec.iommu, 0)
+    def sva_bind_error(self, address: str) -> int:
+        """The errno of binding a process's address space to that device, 0 if it works."""
+        return iommu.sva_error(self.spec, address)
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -212,12 +209,20 @@ class Kernel:
         """Probe a PCI function: the driver makes a device of it."""
         spec = function.spec
         number = self._ids.take()
+        self.log.pci(kmsg.INFO, spec.address, "enabling device (0140 -> 0142)")
+        self._log_pasids(spec.address)
         device = Idxd(self, spec, number, function.hardware)
         device.hw.fault = self._ordered_error
         if spec.kind == "iax":
             device.load_defaults(self.spec.kernel.default_engines)
         function.idxd = device
         self.devices[device.sysname] = device
+        if self.spec.kernel.option("INTEL_IDXD_PERFMON") == "y":
+            if spec.perfmon:
+                perfmon.publish(self.root, device.sysname, number)
+            else:
+                text = f"Failed to initialize perfmon. No PMU support: {-errno.ENODEV}"
+                self.log.pci(kmsg.WARNING, spec.address, text)
         path = f"{function.path}/{device.sysname}"
         directory = function.directory.add(device.sysname, Directory())
         self._paths[id(device)], self._directories[id(device)] = path, directory
@@ -239,6 +244,23 @@ class Kernel:
             part = Directory()
             publish_group(device, index, part)
             self.add_child(device, f"group{number}.{index}", part, "group")
+        self.log_identity(device)
+
+    def _log_pasids(self, address: str) -> None:
+        """What the driver has to say about PASIDs when it takes a function."""
+        if not self.sva:
+            self.log.pci(kmsg.WARNING, address, "User forced SVA off via module param.")
+        elif self.spec.kernel.option("INTEL_IDXD_SVM") != "y":
+            return
+        elif not self.user_pasid(address):
+            self.log.pci(kmsg.WARNING, address, "Unable to turn on user SVA feature.")
+        elif error := iommu.system_pasid_error(self.spec, address):
+            self.log.pci(kmsg.WARNING, address, f"No in-kernel DMA with PASID. {-error}")
+
+    def log_identity(self, device: Idxd) -> None:
+        """The driver has taken a function into service, for the first time or after a reset."""
+        text = f"Intel(R) Accelerator Device (v{device.cap.version:x})"
+        self.log.pci(kmsg.INFO, device.spec.address, text)
 
     def _ordered_error(self, device: str, command: str, operand: int) -> int | None:
         fault = self.command_fault
@@ -259,6 +281,7 @@ class Kernel:
         self.bus.remove(device.sysname)
         del self._paths[id(device)], self._directories[id(device)]
         self.announce("remove", path, directory)
+        perfmon.remove(self.root, device.sysname)
         function.directory.remove(device.sysname)
         del self.devices[device.sysname]
         self._ids.give(device.id)
@@ -267,19 +290,41 @@ class Kernel:
     # -- modules ------------------------------------------------------------------------------
 
     def boot(self) -> None:
-        """Publish the PCI functions and load the machine's modules."""
+        """Publish the PCI functions and load the machine's modules, those that can be."""
         self.root.directory("sys/dev/char")
-        self.root.directory("dev")
+        self.root.directory("dev").add(
+            "kmsg", kmsg.node(self.log, restricted=self.spec.kernel.dmesg_restrict)
+        )
+        self._publish_firmware()
+        bootlog.early(self.log, self.spec)
+        bootlog.remapping(self.log, self.spec)
         self.pci.publish()
+        bootlog.remapped(self.log, self.spec)
         for module in self.spec.modules:
-            if module == "idxd":
-                self.insmod(module, sva=self.spec.sva, tc_override=self.spec.tc_override)
-            else:
-                self.insmod(module)
+            try:
+                self._load(module)
+            except OSError as error:
+                if error.errno not in (errno.ENODEV, errno.ENOENT):
+                    raise
         if self.spec.disabled:
             for device in self.devices.values():
                 if device.driver is not None:
                     self.bus.release(device)
+        self.log.boot_ends()
+
+    def _load(self, module: str) -> None:
+        """Load a module as the machine's configuration has it."""
+        if module == "idxd":
+            self.insmod(module, sva=self.spec.sva, tc_override=self.spec.tc_override)
+        else:
+            self.insmod(module)
+
+    def _publish_firmware(self) -> None:
+        units = iommu.hardware(self.spec)
+        if units:
+            table = acpi.dmar(units, acpi.address_bits(self.spec))
+            tables = self.root.directory(acpi.PATH)
+            tables.add("DMAR", Binary(bytearray(table), mode=acpi.MODE))
 
     def insmod(self, module: str, *, sva: bool = True, tc_override: bool = False) -> None:
         """Load a module; the parameters are idxd's.
@@ -298,7 +343,10 @@ class Kernel:
             self.bus.register(CryptoDriver(self))
             return
         if "movdir64b" not in self.spec.cpu_flags:
+            self.log.printk(kmsg.WARNING, "idxd driver failed to load without MOVDIR64B.")
             raise refuse(errno.ENODEV)
+        if not self.enqcmd:
+            self.log.printk(kmsg.WARNING, "Platform does not have ENQCMD(S) support.")
         self.sva, self.tc_override = sva, tc_override
         self._publish_idxd_module(modules.add("idxd", Directory()))
         self.bus = Bus(self)
