@@ -77,6 +77,8 @@ def _cpuinfo(spec: MachineSpec) -> str:
 
 def _modules(spec: MachineSpec) -> Iterator[str]:
     """/proc/modules at the start: nothing in the machine loads or unloads modules."""
+    if "vfio_pci" in spec.modules:
+        yield "vfio_pci 20480 0 - Live 0x0000000000000000"
     if "idxd" not in spec.modules or "movdir64b" not in spec.cpu_flags:
         return
     users = ""

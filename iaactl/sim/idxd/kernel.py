@@ -310,7 +310,29 @@ class Kernel:
             for device in self.devices.values():
                 if device.driver is not None:
                     self.bus.release(device)
+        for name in self.spec.configured:
+            self._configure(self.devices[name])
         self.log.boot_ends()
+
+    def _configure(self, device: Idxd) -> None:
+        """Set a device up as in the QEMU documentation, as a service does after the boot."""
+        if device.driver is not None:
+            self.bus.release(device)
+        for engine in range(device.cap.engines):
+            device.store_engine_group(engine, b"0")
+        wq = device.wqs[0]
+        wq.store_group_id(b"0")
+        wq.store_mode(b"shared")
+        wq.store_type(b"user")
+        wq.store_name(b"app1")
+        wq.store_driver_name(b"user")
+        entries = b"%d" % device.cap.entries
+        wq.store_size(entries)
+        wq.store_threshold(entries)
+        wq.store_priority(b"10")
+        wq.store_block_on_fault(b"1")
+        self.bus.bind(device, "idxd")
+        self.bus.bind(wq, "user")
 
     def _load(self, module: str) -> None:
         """Load a module as the machine's configuration has it."""
@@ -332,10 +354,14 @@ class Kernel:
         Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses to load.
         """
         modules = self.root.directory("sys/module")
-        if module not in ("idxd", "iaa_crypto"):
+        if module not in ("idxd", "iaa_crypto", "vfio_pci"):
             raise refuse(errno.ENOENT)
         if module in modules.children:
             raise refuse(errno.EEXIST)
+        if module == "vfio_pci":
+            modules.add(module, Directory())
+            self.pci.add_driver("vfio-pci")
+            return
         if module == "iaa_crypto":
             if "idxd" not in modules.children:
                 raise refuse(errno.ENOENT)
@@ -352,7 +378,7 @@ class Kernel:
         self.bus = Bus(self)
         for driver in (DeviceDriver(self), DmaDriver(self), UserDriver(self)):
             self.bus.register(driver)
-        self.pci.add_driver()
+        self.pci.add_driver("idxd")
 
     def _publish_idxd_module(self, directory: Directory) -> None:
         parameters = directory.add("parameters", Directory())
@@ -377,6 +403,8 @@ class Kernel:
             if driver.taken:
                 raise refuse(errno.EAGAIN)
             self.bus.unregister("crypto")
+        elif module == "vfio_pci":
+            raise refuse(errno.EAGAIN)  # a virtual machine is taken to use it
         else:
             if self.open_files or "iaa_crypto" in modules.children:
                 raise refuse(errno.EAGAIN)
