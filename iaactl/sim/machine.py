@@ -193,6 +193,11 @@ class MachineSpec:
                 _one_of("capability", capability, _CAPABILITIES)
 
     @property
+    def passthrough(self) -> bool:
+        """The IOMMU leaves addresses of devices as they are, until a process is bound."""
+        return "iommu=pt" in self.command_line.split()
+
+    @property
     def virtual(self) -> bool:
         """It is a guest of a hypervisor."""
         return "hypervisor" in self.cpu_flags

@@ -155,7 +155,7 @@ class PciFunction:
             up = "../" * self.path.count("/")
             add("iommu_group", Link(f"{up}kernel/iommu_groups/{self.number}"))
             group = self.bus.iommu_groups.directory(str(self.number))
-            group.add("type", fixed("DMA-FQ"))
+            group.add("type", fixed("identity" if self.bus.kernel.spec.passthrough else "DMA-FQ"))
             members = group.add("devices", Directory())
             members.add(spec.address, Link(f"../../../..{self.path}"))
             self.bus.kernel.iommu.attach(spec.address, self.path, self.directory)

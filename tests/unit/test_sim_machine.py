@@ -495,6 +495,23 @@ def test_modules() -> None:
     assert running.read("iax1/pasid_enabled") == "0"
 
 
+def test_modules_as_sysfs_shows_them() -> None:
+    running = Running("spr-2s-iaa-crypto")
+    module = "/sys/module"
+    assert running.read(f"{module}/idxd/initstate") == "live"
+    used = {name: running.read(f"{module}/{name}/refcnt") for name in ("iaa_crypto", "idxd")}
+    assert used == {"iaa_crypto": "0", "idxd": "1"}
+    assert running.exists(f"{module}/idxd/holders/iaa_crypto")
+    assert running.exists(f"{module}/idxd_bus/holders/idxd")
+    for n in range(1, 16, 2):
+        running.write("drivers/crypto/unbind", f"wq{n}.0")
+    running.machine.rmmod("iaa_crypto")
+    assert running.read(f"{module}/idxd/refcnt") == "0"
+    assert not running.exists(f"{module}/idxd/holders/iaa_crypto")
+    running.machine.rmmod("idxd")
+    assert not running.exists(f"{module}/idxd_bus")
+
+
 def test_machines_from_files(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(

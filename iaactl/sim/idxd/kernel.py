@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from iaactl.sim import acpi, bootlog, iommu, kmsg, perfmon
+from iaactl.sim import acpi, bootlog, iommu, kmsg, modules, perfmon
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
 from iaactl.sim.idxd.cdev import Cdev
@@ -353,19 +353,19 @@ class Kernel:
 
         Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses to load.
         """
-        modules = self.root.directory("sys/module")
+        shown = self.root.directory("sys/module")
         if module not in ("idxd", "iaa_crypto", "vfio_pci"):
             raise refuse(errno.ENOENT)
-        if module in modules.children:
+        if module in shown.children:
             raise refuse(errno.EEXIST)
         if module == "vfio_pci":
-            modules.add(module, Directory())
+            modules.add(shown, module)
             self.pci.add_driver("vfio-pci")
             return
         if module == "iaa_crypto":
-            if "idxd" not in modules.children:
+            if "idxd" not in shown.children:
                 raise refuse(errno.ENOENT)
-            modules.add(module, Directory())
+            modules.add(shown, module)
             self.bus.register(CryptoDriver(self))
             return
         if "movdir64b" not in self.spec.cpu_flags:
@@ -374,7 +374,8 @@ class Kernel:
         if not self.enqcmd:
             self.log.printk(kmsg.WARNING, "Platform does not have ENQCMD(S) support.")
         self.sva, self.tc_override = sva, tc_override
-        self._publish_idxd_module(modules.add("idxd", Directory()))
+        modules.add(shown, "idxd_bus")
+        self._publish_idxd_module(modules.add(shown, "idxd"))
         self.bus = Bus(self)
         for driver in (DeviceDriver(self), DmaDriver(self), UserDriver(self)):
             self.bus.register(driver)
@@ -394,8 +395,8 @@ class Kernel:
 
     def rmmod(self, module: str) -> None:
         """Unload a module. Raises ENOENT not loaded, EAGAIN in use."""
-        modules = self.root.directory("sys/module")
-        if module not in modules.children:
+        shown = self.root.directory("sys/module")
+        if module not in shown.children:
             raise refuse(errno.ENOENT)
         if module == "iaa_crypto":
             driver = self.bus.drivers["crypto"]
@@ -406,10 +407,12 @@ class Kernel:
         elif module == "vfio_pci":
             raise refuse(errno.EAGAIN)  # a virtual machine is taken to use it
         else:
-            if self.open_files or "iaa_crypto" in modules.children:
+            if self.open_files or "iaa_crypto" in shown.children:
                 raise refuse(errno.EAGAIN)
             self.pci.remove_driver()
             for name in ("user", "dmaengine", "idxd"):
                 self.bus.unregister(name)
             self.root.directory("sys/bus").remove("dsa")
-        modules.remove(module)
+        modules.remove(shown, module)
+        if module == "idxd":
+            modules.remove(shown, "idxd_bus")
