@@ -88,8 +88,7 @@ def early(log: KernelLog, spec: MachineSpec) -> None:
     if units:
         _units(log, spec, units)
     log.boot_reaches(2.5)
-    through = re.search(r"(?:^|\s)iommu=pt(?:\s|$)", spec.command_line)
-    kind = "Passthrough (set via kernel command line)" if through else "Translated"
+    kind = "Passthrough (set via kernel command line)" if spec.passthrough else "Translated"
     log.printk(INFO, f"iommu: Default domain type: {kind}")
 
 

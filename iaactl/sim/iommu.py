@@ -113,8 +113,6 @@ def _port_bus(buses: list[str]) -> str:
 def _lacking(spec: MachineSpec, bus: str | None, cap: int, ecap: int) -> tuple[int, int]:
     """The registers without what the machine is described to lack."""
     lacks = set(spec.unit_lacks.get(EVERY_UNIT, ())) | set(spec.unit_lacks.get(bus or "", ()))
-    if spec.iommu == "no-svm":
-        lacks.add("smpwc")
     for name in lacks:
         register, bit = BITS[name]
         if register == "cap":
@@ -170,7 +168,7 @@ def sva_error(spec: MachineSpec, address: str) -> int:
         return errno.EOPNOTSUPP
     if not _pasids(spec, unit):
         return errno.ENOSPC
-    if spec.iommu == "no-svm" or svm_obstacle(spec, unit):
+    if svm_obstacle(spec, unit):
         return errno.ENODEV
     if spec.kernel.option("INTEL_IOMMU_SVM") != "y":
         return errno.ENODEV

@@ -85,8 +85,11 @@ class KernelSpec:
 
     @property
     def options(self) -> Mapping[str, str]:
-        """All build options that are told."""
-        return {**kconfig.DEFAULTS, **self.config}
+        """All build options that are told; kernels without boot defaults have no iaa_crypto."""
+        options = {**kconfig.DEFAULTS, **self.config}
+        if self.default_engines == "none":
+            del options["CRYPTO_DEV_IAA_CRYPTO"]
+        return options
 
     def option(self, name: str) -> str:
         """One build option: `y`, `m` or `n`."""
@@ -128,7 +131,8 @@ class FunctionSpec:
     preset_engines: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     perfmon: bool = True
     """It has performance counters."""
-    bound: bool = True
+    override: str = ""
+    """The driver that the function is kept for (driver_override): `vfio-pci`, or none known."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +156,8 @@ class MachineSpec:
     cpu_flags: tuple[str, ...] = ("movdir64b", "enqcmd")
     command_line: str = ""
     iommu: str = "scalable"
-    """`scalable`, `legacy`, `no-svm` (scalable, but not for SVA), `none`, or `sva-disabled` (the
-    kernel refuses SVA)."""
+    """How the kernel uses the units: `scalable`, `legacy`, `none`, or `sva-disabled` (scalable,
+    but it refuses SVA)."""
     vtd: bool = True
     """VT-d is switched on in the BIOS, so that the firmware describes IOMMU units."""
     unit_lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -161,6 +165,8 @@ class MachineSpec:
     modules: tuple[str, ...] = ("idxd",)
     sva: bool = True
     tc_override: bool = False
+    configured: tuple[str, ...] = ()
+    """Devices that were set up after the boot as QEMU's documentation says: iax1, iax3, ..."""
     disabled: bool = False
     """All devices were disabled after boot, as the QEMU documentation finds them."""
 
@@ -179,11 +185,17 @@ class MachineSpec:
             _one_of(option, value, ("y", "m", "n"))
         _one_of("default_engines", self.kernel.default_engines, ("none", "one", "all"))
         for module in self.modules:
-            _one_of("module", module, ("idxd", "iaa_crypto"))
+            _one_of("module", module, ("idxd", "iaa_crypto", "vfio_pci"))
         for function in self.functions:
             _one_of("kind", function.kind, ("iax", "dsa"))
+            _one_of("override", function.override, ("", "idxd", "vfio-pci"))
             for capability in function.capabilities:
                 _one_of("capability", capability, _CAPABILITIES)
+
+    @property
+    def passthrough(self) -> bool:
+        """The IOMMU leaves addresses of devices as they are, until a process is bound."""
+        return "iommu=pt" in self.command_line.split()
 
     @property
     def virtual(self) -> bool:
@@ -191,7 +203,7 @@ class MachineSpec:
         return "hypervisor" in self.cpu_flags
 
 
-_IOMMU = ("scalable", "legacy", "no-svm", "sva-disabled", "none")
+_IOMMU = ("scalable", "legacy", "sva-disabled", "none")
 _CAPABILITIES = (
     *("shared", "dedicated", "ats", "priority", "occupancy", "op_config", "prs"),
     "progress_limit",
@@ -253,6 +265,7 @@ def load(name: str) -> MachineSpec:
             nodes=tuple(NodeSpec(**node) for node in data.pop("nodes", ())),
             cpu_flags=tuple(data.pop("cpu_flags", MachineSpec.cpu_flags)),
             modules=tuple(data.pop("modules", MachineSpec.modules)),
+            configured=tuple(data.pop("configured", ())),
             unit_lacks={bus: tuple(c) for bus, c in data.pop("unit_lacks", {}).items()},
             **data,
         )

@@ -18,6 +18,7 @@ HIDDEN = (
     "sys/module/idxd",
     "sys/module/idxd_bus",
     "sys/module/iaa_crypto",
+    "sys/module/vfio_pci",
     "sys/kernel/iommu_groups",
     "sys/class/iommu",
     "sys/devices/virtual/iommu",

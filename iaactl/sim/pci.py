@@ -108,7 +108,7 @@ class PciFunction:
         )
         self.idxd: Idxd | None = None
         self.driver: str | None = None
-        self.override = ""
+        self.override = spec.override
         self.enabled = 0
         self.number = number
         domain_bus = spec.address.rpartition(":")[0]
@@ -155,7 +155,7 @@ class PciFunction:
             up = "../" * self.path.count("/")
             add("iommu_group", Link(f"{up}kernel/iommu_groups/{self.number}"))
             group = self.bus.iommu_groups.directory(str(self.number))
-            group.add("type", fixed("DMA-FQ"))
+            group.add("type", fixed("identity" if self.bus.kernel.spec.passthrough else "DMA-FQ"))
             members = group.add("devices", Directory())
             members.add(spec.address, Link(f"../../../..{self.path}"))
             self.bus.kernel.iommu.attach(spec.address, self.path, self.directory)
@@ -222,7 +222,7 @@ class PciBus:
             for number, spec in enumerate(kernel.spec.functions)
         }
         self.present: list[str] = []
-        self.driver_folder: Directory | None = None
+        self.folders: dict[str, Directory] = {}
         self._added_ids: set[tuple[int, int]] = set()
         self.iommu_groups = kernel.root.directory("sys/kernel/iommu_groups")
         base = kernel.root.directory("sys/bus/pci")
@@ -249,8 +249,13 @@ class PciBus:
             parent.add(address, function.directory)
             self.links.add(address, Link(f"../../..{function.path}"))
             self.kernel.announce("add", function.path, function.directory)
-            if self.driver_folder is not None and function.spec.bound:
-                self._attach(function)
+            self._offer(function)
+
+    def _offer(self, function: PciFunction) -> None:
+        """Give the function to the driver that wants it, if it is there."""
+        driver = function.override or "idxd"
+        if driver in self.folders and function.driver is None:
+            self._attach(function, driver)
 
     def _store_rescan(self, data: bytes) -> None:
         if parse.number(data, base=0):
@@ -270,45 +275,50 @@ class PciBus:
         function.override, function.enabled = "", 0
         self.kernel.announce("remove", path, function.directory)
 
-    # -- the idxd driver on this bus ----------------------------------------------------------
+    # -- the drivers on this bus --------------------------------------------------------------
 
-    def add_driver(self) -> None:
-        """Register the driver and give it all functions, in the order of their addresses."""
-        folder = self.drivers.add("idxd", Directory())
-        folder.add("module", Link("../../../../module/idxd"))
-        folder.add("bind", Attribute(store=self._store_bind))
-        folder.add("unbind", Attribute(store=self._store_unbind))
+    def add_driver(self, name: str) -> None:
+        """Register `idxd` or `vfio-pci`, and give it its functions, in the order of addresses.
+
+        vfio-pci takes only functions that are kept for it; without the virtual machine that has
+        them they do nothing.
+        """
+        folder = self.drivers.add(name, Directory())
+        folder.add("module", Link(f"../../../../module/{name.replace('-', '_')}"))
+        folder.add("bind", Attribute(store=lambda data: self._store_bind(name, data)))
+        folder.add("unbind", Attribute(store=lambda data: self._store_unbind(name, data)))
         folder.add("new_id", Attribute(store=self._store_new_id))
         folder.add("remove_id", Attribute(store=self._store_remove_id))
         folder.add("uevent", Attribute(store=_only_checked))
-        self.driver_folder = folder
+        self.folders[name] = folder
         for address in sorted(self.present):
-            if self.functions[address].spec.bound:
-                self._attach(self.functions[address])
+            self._offer(self.functions[address])
 
     def remove_driver(self) -> None:
-        """Let all functions go and unregister."""
+        """Let idxd's functions go and unregister it."""
         for address in self.present:
-            if self.functions[address].driver is not None:
+            if self.functions[address].driver == "idxd":
                 self._detach(self.functions[address])
         self.drivers.remove("idxd")
-        self.driver_folder = None
+        del self.folders["idxd"]
 
-    def _attach(self, function: PciFunction) -> None:
-        assert self.driver_folder is not None
-        function.driver = "idxd"
+    def _attach(self, function: PciFunction, driver: str) -> None:
+        function.driver = driver
         up = "../" * function.path.count("/")
-        function.directory.add("driver", Link(f"{up}bus/pci/drivers/idxd"))
-        self.driver_folder.add(function.spec.address, Link(f"../../../..{function.path}"))
-        self.kernel.add_device(function)
+        function.directory.add("driver", Link(f"{up}bus/pci/drivers/{driver}"))
+        self.folders[driver].add(function.spec.address, Link(f"../../../..{function.path}"))
+        if driver == "idxd":
+            self.kernel.add_device(function)
         self.kernel.announce("bind", function.path, function.directory)
 
     def _detach(self, function: PciFunction) -> None:
-        assert self.driver_folder is not None
-        self.kernel.remove_device(function)
+        driver = function.driver
+        assert driver is not None
+        if driver == "idxd":
+            self.kernel.remove_device(function)
         function.driver = None
         function.directory.remove("driver")
-        self.driver_folder.remove(function.spec.address)
+        self.folders[driver].remove(function.spec.address)
         self.kernel.announce("unbind", function.path, function.directory)
 
     def _named(self, data: bytes) -> PciFunction:
@@ -318,10 +328,7 @@ class PciBus:
         return self.functions[address]
 
     def _store_probe(self, data: bytes) -> None:
-        function = self._named(data)
-        wanted = function.override in ("", "idxd")
-        if self.driver_folder is not None and function.driver is None and wanted:
-            self._attach(function)
+        self._offer(self._named(data))
 
     def _store_new_id(self, data: bytes) -> None:
         """All functions of this bus are in the driver's own table: a new one matches none."""
@@ -337,16 +344,16 @@ class PciBus:
             raise refuse(errno.ENODEV)
         self._added_ids.discard(identity)
 
-    def _store_bind(self, data: bytes) -> None:
+    def _store_bind(self, driver: str, data: bytes) -> None:
         function = self._named(data)
         if function.driver is not None:
             raise refuse(errno.EBUSY)
-        if function.override not in ("", "idxd"):
+        if (function.override or "idxd") != driver:
             raise refuse(errno.ENODEV)
-        self._attach(function)
+        self._attach(function, driver)
 
-    def _store_unbind(self, data: bytes) -> None:
+    def _store_unbind(self, driver: str, data: bytes) -> None:
         function = self._named(data)
-        if function.driver is None:
+        if function.driver != driver:
             raise refuse(errno.ENODEV)
         self._detach(function)

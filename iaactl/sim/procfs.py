@@ -6,10 +6,9 @@ uname(2) is answered by the running kernel and cannot be changed from here.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
-from iaactl.sim import kconfig, topology
+from iaactl.sim import kconfig, modules, topology
 from iaactl.sim.machine import MachineSpec
 
 # In the kernel's order, as a Sapphire Rapids under Linux 6 shows them.
@@ -75,17 +74,12 @@ def _cpuinfo(spec: MachineSpec) -> str:
     )
 
 
-def _modules(spec: MachineSpec) -> Iterator[str]:
-    """/proc/modules at the start: nothing in the machine loads or unloads modules."""
-    if "idxd" not in spec.modules or "movdir64b" not in spec.cpu_flags:
-        return
-    users = ""
-    if "iaa_crypto" in spec.modules:
-        yield "iaa_crypto 61440 0 - Live 0x0000000000000000"
-        users = "iaa_crypto,"
-    for name, size in (("idxd", 172032), ("idxd_bus", 20480)):
-        yield f"{name} {size} {users.count(',')} {users or '-'} Live 0x0000000000000000"
-        users += f"{name},"
+def _loaded(spec: MachineSpec) -> set[str]:
+    """The modules at the start: nothing in the machine loads or unloads any."""
+    loaded = set(spec.modules)
+    if "movdir64b" not in spec.cpu_flags:
+        loaded -= {"idxd", "iaa_crypto"}
+    return loaded | {"idxd_bus"} if "idxd" in loaded else loaded
 
 
 def config(spec: MachineSpec) -> str | None:
@@ -104,7 +98,7 @@ def contents(spec: MachineSpec) -> dict[str, bytes]:
         "/proc/sys/kernel/dmesg_restrict": b"%d\n" % spec.kernel.dmesg_restrict,
         "/proc/version": f"{spec.kernel.banner}\n".encode(),
         "/proc/cpuinfo": _cpuinfo(spec).encode(),
-        "/proc/modules": "".join(f"{line}\n" for line in _modules(spec)).encode(),
+        "/proc/modules": modules.listing(_loaded(spec)).encode(),
         # Distributions put the options below /boot; where the host's kernel shows its own, they
         # must not be taken for the machine's.
         "/proc/config.gz": b"" if options is None else gzip.compress(options.encode(), mtime=0),

@@ -94,16 +94,19 @@ def _siblings(cpus: dict[int, NodeSpec]) -> dict[int, tuple[int, list[int]]]:
     """Core number and hyperthreads of each CPU.
 
     Firmware lists all first threads before all second ones, so a node's CPUs come in two equal
-    contiguous ranges; a node with one range has one thread per core.
+    contiguous ranges; a node with one range has one thread per core. Cores are counted through
+    all nodes of a socket.
     """
     result: dict[int, tuple[int, list[int]]] = {}
+    first: dict[int, int] = {}
     for node in {id(node): node for node in cpus.values()}.values():
         numbers = parse_cpulist(node.cpulist)
         ranges = node.cpulist.count(",") + 1
         cores = len(numbers) // ranges if len(numbers) % ranges == 0 else len(numbers)
         for position, number in enumerate(numbers):
             core = position % cores
-            result[number] = (core, numbers[core::cores])
+            result[number] = (first.get(node.socket, 0) + core, numbers[core::cores])
+        first[node.socket] = first.get(node.socket, 0) + cores
     return result
 
 
@@ -147,7 +150,7 @@ def places(spec: MachineSpec) -> dict[int, Place]:
     found = {}
     for socket in {node.socket for node in cpus.values()}:
         members = [number for number, node in cpus.items() if node.socket == socket]
-        cores = len({(cpus[n].id, siblings[n][0]) for n in members})
+        cores = len({siblings[n][0] for n in members})
         for number in members:
             found[number] = Place(socket, siblings[number][0], cores, len(members))
     return found

@@ -57,6 +57,11 @@ def test_a_unit_as_linux_shows_it() -> None:
     assert text(machine, f"/sys/bus/pci/devices/{IAA}/iommu_group/type") == "DMA-FQ"
 
 
+def test_groups_in_passthrough() -> None:
+    machine = boot(replace(load("spr-2s"), command_line="iommu=pt intel_iommu=on,sm_on"))
+    assert text(machine, f"/sys/bus/pci/devices/{IAA}/iommu_group/type") == "identity"
+
+
 def test_the_ports_of_a_healthy_machine_have_no_pasid() -> None:
     """Units differ on hardware that works: only the one above the accelerator counts."""
     units = iommu.in_use(load("spr-2s"))

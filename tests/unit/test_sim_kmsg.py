@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iaactl.sim import kmsg
 from iaactl.sim.kernfs import Attribute, Caller, DeviceNode, find
@@ -143,6 +145,22 @@ def test_writing(written: bytes, shown: bytes) -> None:
     reader = opened(log)
     assert reader.write(written, ROOT) == len(written)
     assert reader.read(8192, ROOT) == shown
+
+
+@given(st.binary(max_size=992))
+def test_whatever_is_written_is_one_line_and_can_be_read_back(written: bytes) -> None:
+    log = kmsg.KernelLog()
+    reader = opened(log)
+    assert reader.write(written, ROOT) == len(written)
+    shown = reader.read(8192, ROOT)
+    assert shown.count(b"\n") == 1
+    assert all(32 <= c < 127 for c in shown[:-1])
+    head, _, text = shown[:-1].partition(b";")
+    priority = int(head.split(b",")[0])
+    assert priority >> 3, "only the kernel itself has facility 0"
+    unescaped = re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), text)
+    assert written.removesuffix(b"\n").endswith(unescaped)
+    assert refused(lambda: reader.read(8192, ROOT)) == errno.EAGAIN
 
 
 def test_too_long_a_message_is_refused() -> None:

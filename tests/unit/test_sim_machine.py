@@ -9,6 +9,7 @@ import pytest
 
 from iaactl.errors import UsageProblem
 from iaactl.sim import machine as machines
+from iaactl.sim import topology
 from iaactl.sim.kernfs import Attribute, Binary, Caller, DeviceNode, Directory, Link, find
 from iaactl.sim.machine import Machine, Uevent, load
 
@@ -109,7 +110,9 @@ def test_every_machine_boots_and_every_link_leads_somewhere(name: str) -> None:
     running = Running(name)
     spec = running.machine.spec
     assert spec.description and not spec.description.endswith(".")
-    assert len(iaa_devices(running)) == sum(f.kind == "iax" for f in spec.functions)
+    taken = [f for f in spec.functions if not f.override]
+    loaded = "idxd" in spec.modules and "movdir64b" in spec.cpu_flags
+    assert len(iaa_devices(running)) == (sum(f.kind == "iax" for f in taken) if loaded else 0)
     root = running.machine.root
     for path, node in root.walk("/"):
         if isinstance(node, Link):
@@ -164,6 +167,127 @@ def test_opening_tells_what_enabling_did_not(name: str, number: int) -> None:
         running.node("wq1.0").open(Caller(100))
     assert refused.value.errno == number
     assert running.read("wq1.0/clients") == "0"
+
+
+def first_opened(name: str) -> int | str:
+    """Set the machine's first IAA device up and open its queue: 0, an errno or a cmd_status."""
+    running = Running(name)
+    device = iaa_devices(running)[0]
+    wq = device.replace("iax", "wq") + ".0"
+    configurable = running.read(f"{device}/configurable") == "1"
+    if running.read(f"{wq}/state") == "enabled" and running.read(f"{wq}/type") == "kernel":
+        running.write("drivers/crypto/unbind", wq)
+    if not running.exists(f"/dev/iax/{wq}"):
+        if (
+            running.read(f"{device}/state") == "enabled"
+            and running.read(f"{device}/configurable") != "0"
+        ):
+            running.write("drivers/idxd/unbind", device)
+        for setting in QEMU_DOCUMENTATION:
+            path, _, text = setting.replace("1.", f"{device[3:]}.").partition("=")
+            leaf = path.rpartition("/")[2]
+            if (configurable or leaf in ("type", "name", "driver_name")) and running.exists(
+                f"/sys/bus/dsa/devices/{path}"
+            ):
+                running.write(path, text)
+        for driver, thing in (("idxd", device), ("user", wq)):
+            if running.read(f"{thing}/state") == "disabled":
+                try:
+                    running.write(f"drivers/{driver}/bind", thing)
+                except OSError:
+                    return running.read(f"{device}/cmd_status")
+    try:
+        running.node(wq).open(Caller(100)).close()
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("name", "met"),
+    [
+        *((name, 0) for name in ("spr-2s-configured", "one-socket-configured", "spr-2s-6.19")),
+        *((name, 0) for name in ("iommu-by-default", "snc", "snc-1dev-per-socket", "vfio-bound")),
+        *((name, 0) for name in ("pasid-on-one-socket", "guest", "mixed-dsa", "iaa2")),
+        ("kernel-6.18-sva-disabled", errno.EOPNOTSUPP),
+        ("no-smpwc", errno.ENODEV),
+        ("guest-no-1g", errno.ENODEV),
+        ("la57-no-5lvl", "0x800c0000"),
+        ("iommu-off-in-bios", "0x800c0000"),
+        ("legacy-iommu", "0x800c0000"),
+        ("sm-on-apart", "0x800c0000"),
+        ("kernel-without-svm", "0x800c0000"),
+        ("guest-no-viommu", "0x800c0000"),
+    ],
+)
+def test_how_far_a_user_gets(name: str, met: int | str) -> None:
+    assert first_opened(name) == met
+
+
+def test_devices_that_were_set_up_after_the_boot() -> None:
+    running = Running("one-socket-configured")
+    states = [running.read(f"{name}/state") for name in iaa_devices(running)]
+    assert states == ["enabled"] * 4 + ["disabled"] * 4
+    for number in (1, 3, 5, 7):
+        wq = f"wq{number}.0"
+        assert running.node(wq).mode == 0o600
+        shown = {
+            key: running.read(f"{wq}/{key}")
+            for key in ("state", "mode", "type", "size", "threshold", "priority", "block_on_fault")
+        }
+        assert list(shown.values()) == ["enabled", "shared", "user", "128", "128", "10", "1"]
+        assert len(running.read(f"group{number}.0/engines").split()) == 8
+
+
+def test_sockets_differ_where_their_units_do() -> None:
+    running = Running("pasid-on-one-socket")
+    shown = [running.read(f"{name}/pasid_enabled") for name in iaa_devices(running)]
+    assert shown == ["1"] * 4 + ["0"] * 4
+
+
+def test_nodes_of_sub_numa_clusters() -> None:
+    running = Running("snc")
+    assert [running.read(f"{name}/numa_node") for name in iaa_devices(running)] == list("00112233")
+    single = Running("snc-1dev-per-socket")
+    assert [single.read(f"{name}/numa_node") for name in iaa_devices(single)] == ["0", "2"]
+    places = topology.places(running.machine.spec)
+    assert {place.cores for place in places.values()} == {56}
+    for socket in (0, 1):
+        cores = [p.core for p in places.values() if p.socket == socket]
+        assert sorted(cores) == sorted([*range(56), *range(56)])
+    assert places[28] == places[140]
+
+
+def test_a_function_in_a_virtual_machines_hands() -> None:
+    running = Running("vfio-bound")
+    function = "/sys/bus/pci/devices/0000:75:02.0"
+    assert running.read(f"{function}/driver_override") == "vfio-pci"
+    assert "DRIVER=vfio-pci" in running.read(f"{function}/uevent").split("\n")
+    link = find(running.machine.root, f"{function}/driver")
+    assert isinstance(link, Link)
+    assert link.target == "../../../bus/pci/drivers/vfio-pci"
+    assert iaa_devices(running) == ["iax2"]
+    driver = "/sys/bus/pci/drivers/vfio-pci"
+    assert running.refused("/sys/bus/pci/drivers/idxd/bind", "0000:75:02.0") == "EBUSY"
+    assert running.refused("/sys/bus/pci/drivers/idxd/unbind", "0000:75:02.0") == "ENODEV"
+    assert running.refused(f"{driver}/bind", "0000:f2:02.0") == "EBUSY"
+    running.write(f"{driver}/unbind", "0000:75:02.0")
+    running.write(f"{function}/driver_override", "\n")
+    running.write("/sys/bus/pci/drivers_probe", "0000:75:02.0")
+    assert iaa_devices(running) == ["iax2", "iax3"]
+    with pytest.raises(OSError) as refused:
+        running.machine.rmmod("vfio_pci")
+    assert refused.value.errno == errno.EAGAIN
+
+
+def test_machines_without_the_driver() -> None:
+    for name in ("idxd-not-loaded", "no-movdir64b", "no-iaa"):
+        running = Running(name)
+        assert not running.exists("/sys/bus/dsa")
+        assert not running.exists("/sys/module/idxd")
+        function = "/sys/bus/pci/devices/0000:6a:02.0"
+        assert running.exists(function) is (name != "no-iaa")
+        assert not running.exists(f"{function}/driver")
 
 
 def test_without_shared_mode(spr: Running) -> None:
@@ -369,6 +493,23 @@ def test_modules() -> None:
     assert not running.exists("/sys/bus/dsa")
     machine.insmod("idxd", sva=False)
     assert running.read("iax1/pasid_enabled") == "0"
+
+
+def test_modules_as_sysfs_shows_them() -> None:
+    running = Running("spr-2s-iaa-crypto")
+    module = "/sys/module"
+    assert running.read(f"{module}/idxd/initstate") == "live"
+    used = {name: running.read(f"{module}/{name}/refcnt") for name in ("iaa_crypto", "idxd")}
+    assert used == {"iaa_crypto": "0", "idxd": "1"}
+    assert running.exists(f"{module}/idxd/holders/iaa_crypto")
+    assert running.exists(f"{module}/idxd_bus/holders/idxd")
+    for n in range(1, 16, 2):
+        running.write("drivers/crypto/unbind", f"wq{n}.0")
+    running.machine.rmmod("iaa_crypto")
+    assert running.read(f"{module}/idxd/refcnt") == "0"
+    assert not running.exists(f"{module}/idxd/holders/iaa_crypto")
+    running.machine.rmmod("idxd")
+    assert not running.exists(f"{module}/idxd_bus")
 
 
 def test_machines_from_files(tmp_path: Path) -> None:

@@ -329,6 +329,10 @@ class Bus:
         """Bind an object again, as the driver does after a reset; a refusal leaves it unbound."""
         self._try(self.drivers[driver], thing)
 
+    def bind(self, thing: Bound, driver: str) -> None:
+        """Bind an object as a write to `bind` does; raises what that returns."""
+        self._attach(self.drivers[driver], thing)
+
     def _bind(self, driver: Driver, data: bytes) -> None:
         thing = self.find(data)
         if not isinstance(thing, driver.takes):

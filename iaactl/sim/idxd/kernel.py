@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from iaactl.sim import acpi, bootlog, iommu, kmsg, perfmon
+from iaactl.sim import acpi, bootlog, iommu, kmsg, modules, perfmon
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
 from iaactl.sim.idxd.cdev import Cdev
@@ -310,7 +310,29 @@ class Kernel:
             for device in self.devices.values():
                 if device.driver is not None:
                     self.bus.release(device)
+        for name in self.spec.configured:
+            self._configure(self.devices[name])
         self.log.boot_ends()
+
+    def _configure(self, device: Idxd) -> None:
+        """Set a device up as in the QEMU documentation, as a service does after the boot."""
+        if device.driver is not None:
+            self.bus.release(device)
+        for engine in range(device.cap.engines):
+            device.store_engine_group(engine, b"0")
+        wq = device.wqs[0]
+        wq.store_group_id(b"0")
+        wq.store_mode(b"shared")
+        wq.store_type(b"user")
+        wq.store_name(b"app1")
+        wq.store_driver_name(b"user")
+        entries = b"%d" % device.cap.entries
+        wq.store_size(entries)
+        wq.store_threshold(entries)
+        wq.store_priority(b"10")
+        wq.store_block_on_fault(b"1")
+        self.bus.bind(device, "idxd")
+        self.bus.bind(wq, "user")
 
     def _load(self, module: str) -> None:
         """Load a module as the machine's configuration has it."""
@@ -331,15 +353,19 @@ class Kernel:
 
         Raises ENOENT unknown, EEXIST loaded, ENODEV where it refuses to load.
         """
-        modules = self.root.directory("sys/module")
-        if module not in ("idxd", "iaa_crypto"):
+        shown = self.root.directory("sys/module")
+        if module not in ("idxd", "iaa_crypto", "vfio_pci"):
             raise refuse(errno.ENOENT)
-        if module in modules.children:
+        if module in shown.children:
             raise refuse(errno.EEXIST)
+        if module == "vfio_pci":
+            modules.add(shown, module)
+            self.pci.add_driver("vfio-pci")
+            return
         if module == "iaa_crypto":
-            if "idxd" not in modules.children:
+            if "idxd" not in shown.children:
                 raise refuse(errno.ENOENT)
-            modules.add(module, Directory())
+            modules.add(shown, module)
             self.bus.register(CryptoDriver(self))
             return
         if "movdir64b" not in self.spec.cpu_flags:
@@ -348,11 +374,12 @@ class Kernel:
         if not self.enqcmd:
             self.log.printk(kmsg.WARNING, "Platform does not have ENQCMD(S) support.")
         self.sva, self.tc_override = sva, tc_override
-        self._publish_idxd_module(modules.add("idxd", Directory()))
+        modules.add(shown, "idxd_bus")
+        self._publish_idxd_module(modules.add(shown, "idxd"))
         self.bus = Bus(self)
         for driver in (DeviceDriver(self), DmaDriver(self), UserDriver(self)):
             self.bus.register(driver)
-        self.pci.add_driver()
+        self.pci.add_driver("idxd")
 
     def _publish_idxd_module(self, directory: Directory) -> None:
         parameters = directory.add("parameters", Directory())
@@ -368,8 +395,8 @@ class Kernel:
 
     def rmmod(self, module: str) -> None:
         """Unload a module. Raises ENOENT not loaded, EAGAIN in use."""
-        modules = self.root.directory("sys/module")
-        if module not in modules.children:
+        shown = self.root.directory("sys/module")
+        if module not in shown.children:
             raise refuse(errno.ENOENT)
         if module == "iaa_crypto":
             driver = self.bus.drivers["crypto"]
@@ -377,11 +404,15 @@ class Kernel:
             if driver.taken:
                 raise refuse(errno.EAGAIN)
             self.bus.unregister("crypto")
+        elif module == "vfio_pci":
+            raise refuse(errno.EAGAIN)  # a virtual machine is taken to use it
         else:
-            if self.open_files or "iaa_crypto" in modules.children:
+            if self.open_files or "iaa_crypto" in shown.children:
                 raise refuse(errno.EAGAIN)
             self.pci.remove_driver()
             for name in ("user", "dmaengine", "idxd"):
                 self.bus.unregister(name)
             self.root.directory("sys/bus").remove("dsa")
-        modules.remove(module)
+        modules.remove(shown, module)
+        if module == "idxd":
+            modules.remove(shown, "idxd_bus")
