@@ -125,10 +125,11 @@ def run(
     """Run COMMAND, or a shell, where the simulated devices are.
 
     The command and its children see the machine's /sys, /dev/iax, kernel log (/dev/kmsg) and
-    /boot, and its CPUs, command line, release and modules in /proc; the rest of the system as it
-    is (the rest of /sys for reading only), an empty /etc/udev/rules.d, and no network but the
-    loopback interface. Everything goes with the command; its exit status is passed on, 128 + n
-    when signal n ended it. uname(2) and syslog(2) still answer for the running kernel.
+    /boot, its settings of GRUB, and its CPUs, command line, release and modules in /proc; the
+    rest of the system as it is (the rest of /sys for reading only), an empty /etc/udev/rules.d
+    and /etc/modprobe.d, and no network but the loopback interface. Everything goes with the
+    command; its exit status is passed on, 128 + n when signal n ended it. uname(2) and syslog(2)
+    still answer for the running kernel.
 
     Runs as any user who may make user namespaces and open /dev/fuse, and is root inside.
     """

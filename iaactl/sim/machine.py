@@ -163,6 +163,8 @@ class MachineSpec:
     unit_lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Capabilities (`iommu.BITS`) that units lack: by root bus (`0000:6a`), or `all` of them."""
     modules: tuple[str, ...] = ("idxd",)
+    grub: str | None = None
+    """GRUB_CMDLINE_LINUX in /etc/default/grub; None where it is what the machine booted with."""
     sva: bool = True
     tc_override: bool = False
     configured: tuple[str, ...] = ()

@@ -17,8 +17,9 @@ STAGE = "/run/iaactl-sim"
 TREE = f"{STAGE}/tree"
 # What commands may write without reaching the host.
 PRIVATE = ("/run/udev", "/run/iaactl", "/etc/udev/rules.d")
-# Also private, but only where the host has it: the files of the machine's kernel.
-BOOT = "/boot"
+# Also private, but only where the host has them: what its kernel is booted and loaded with.
+BOOT, MODULE_OPTIONS, DEFAULTS = "/boot", "/etc/modprobe.d", "/etc/default"
+_OF_THE_BOOT_LOADER = {DEFAULTS: ("grub", "grub.d"), "/etc/kernel": ("cmdline",)}
 
 
 def detach_from_host() -> None:
@@ -71,7 +72,10 @@ def shadow(path: str, without: Iterable[str] = ()) -> None:
 
 
 def private_directories() -> None:
-    """Empty private directories at PRIVATE and STAGE, also where the host does not have them."""
+    """Private directories: empty ones at PRIVATE and STAGE, also where the host has none.
+
+    Those about the host's boot are emptied of what tells about it.
+    """
     names = [Path(path).name for path in (*PRIVATE, STAGE) if path.startswith("/run/")]
     shadow("/run", without=names)
     for path in (*PRIVATE, STAGE):
@@ -85,8 +89,12 @@ def private_directories() -> None:
             shadow(str(parent))
         Path(path).mkdir(0o755, parents=True)
     Path(TREE).mkdir()
-    if Path(BOOT).is_dir():
-        _empty(BOOT)
+    for path in (BOOT, MODULE_OPTIONS):
+        if Path(path).is_dir():
+            _empty(path)
+    for path, hidden in _OF_THE_BOOT_LOADER.items():
+        if Path(path).is_dir():
+            shadow(path, without=hidden)
 
 
 def put_in_place(binds: Iterable[str], files: Iterable[tuple[str, str]]) -> None:

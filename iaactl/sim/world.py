@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from iaactl.errors import HostError
-from iaactl.sim import accelerator, kernfs, mounts, preflight, process, procfs, syscalls, topology
+from iaactl.sim import (
+    accelerator,
+    algorithms,
+    bootloader,
+    kernfs,
+    mounts,
+    preflight,
+    process,
+    procfs,
+    syscalls,
+    topology,
+)
 from iaactl.sim.faults import Fault, Faults
 from iaactl.sim.fuse import Server
 from iaactl.sim.journal import Journal
@@ -119,8 +130,12 @@ class _World:
             if isinstance(machine_directory, kernfs.Directory):
                 own.insert(0, machine_directory)
             self._binds += mirror(directory, own, name, f"/{name}")
-        procfs.fill_boot(spec, Path(mounts.BOOT))
+        boot = Path(mounts.BOOT)
+        procfs.fill_boot(spec, boot)
+        bootloader.fill(spec, Path(mounts.DEFAULTS), boot)
         self._files = procfs.proc_files(spec, mounts.STAGE)
+        if Path(algorithms.PATH).exists():
+            self._files.append((f"{mounts.TREE}{algorithms.PATH}", algorithms.PATH))
         self._server = Server(self._machine, base, faults=faults, journal=Journal(log))
 
     def _emit(self, event: Uevent) -> None:

@@ -156,14 +156,47 @@ def test_the_machines_kernel_and_its_iommu(world: World) -> None:
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert lines[0].startswith("Linux version 6.7.9-sim ")
-    assert lines[1] == "config-6.7.9-sim"
-    assert int(lines[2]) > 10
-    assert "Xeon" in lines[3]
-    assert lines[4] == "la57"
-    assert lines[5:15] == [f"dmar{n}" for n in range(10)]
-    assert lines[15:] == [
+    assert lines[1:3] == ["config-6.7.9-sim", "grub"]
+    assert int(lines[3]) > 10
+    assert "Xeon" in lines[4]
+    assert lines[5] == "la57"
+    assert lines[6:16] == [f"dmar{n}" for n in range(10)]
+    assert lines[16:] == [
         "3ef9ea6f050df", "/sys/devices/virtual/iommu/dmar1", "400 280", "DMAR", "1"
     ]  # fmt: skip
+
+
+def test_the_hosts_boot_and_module_options_are_hidden(world: World, tmp_path: Path) -> None:
+    """In a view of the system in which the host has some; /etc/default keeps the rest."""
+    script = (
+        "ls -A /boot /etc/modprobe.d; cat /etc/default/grub /etc/default/locale;"
+        " ls /etc/default | grep -c grub; ls -A /etc/kernel; grep -c deflate-iaa /proc/crypto;"
+        " rm /etc/default/grub; : > /etc/default/new"
+    )
+    done = covered(
+        f"""
+        cd {tmp_path}; mkdir etc work
+        mount -t overlay -o lowerdir=/etc,upperdir=etc,workdir=work none /etc || exit 77
+        cd /
+        mkdir -p /etc/modprobe.d /etc/default/grub.d /etc/kernel
+        echo 'options idxd sva=0' > /etc/modprobe.d/idxd.conf
+        echo GRUB_CMDLINE_LINUX=host > /etc/default/grub; echo LANG=C > /etc/default/locale
+        echo host > /etc/kernel/cmdline""",
+        [str(IAACTL), "sim", "run", "--machine=spr-2s-iaa-crypto", "--", "sh", "-c", script],
+    )
+    if done.returncode == 77:
+        pytest.skip("no overlay file system here")
+    assert done.returncode == 0, done.stderr
+    assert "host" not in done.stdout
+    assert "idxd.conf" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["/boot:", "config-6.16.12-sim", "grub"]
+    assert 'GRUB_CMDLINE_LINUX="intel_iommu=on,sm_on"' in lines
+    assert "LANG=C" in lines
+    assert lines[lines.index("LANG=C") + 1] == "1"
+    assert lines[-1] == "1"
+    assert (tmp_path / "etc/default/grub").read_text() == "GRUB_CMDLINE_LINUX=host\n"
+    assert not (tmp_path / "etc/default/new").exists()
 
 
 def test_the_machines_kernel_log(world: World) -> None:

@@ -215,6 +215,7 @@ def first_opened(name: str) -> int | str:
         ("la57-no-5lvl", "0x800c0000"),
         ("iommu-off-in-bios", "0x800c0000"),
         ("legacy-iommu", "0x800c0000"),
+        ("grub-not-updated", "0x800c0000"),
         ("sm-on-apart", "0x800c0000"),
         ("kernel-without-svm", "0x800c0000"),
         ("guest-no-viommu", "0x800c0000"),
@@ -510,6 +511,21 @@ def test_modules_as_sysfs_shows_them() -> None:
     assert not running.exists(f"{module}/idxd/holders/iaa_crypto")
     running.machine.rmmod("idxd")
     assert not running.exists(f"{module}/idxd_bus")
+
+
+def test_the_algorithm_of_iaa_crypto() -> None:
+    def drivers(running: Running) -> list[str]:
+        lines = running.read("/proc/crypto").splitlines()
+        return [line.partition(":")[2].strip() for line in lines if line.startswith("driver")]
+
+    assert drivers(Running("spr-2s")) == drivers(Running("no-iaa")) == ["deflate-generic"]
+    running = Running("spr-2s-iaa-crypto")
+    assert drivers(running) == ["deflate-iaa", "deflate-generic"]
+    for n in range(1, 16, 2):
+        running.write("drivers/crypto/unbind", f"wq{n}.0")
+    assert drivers(running) == ["deflate-iaa", "deflate-generic"]
+    running.machine.rmmod("iaa_crypto")
+    assert drivers(running) == ["deflate-generic"]
 
 
 def test_machines_from_files(tmp_path: Path) -> None:

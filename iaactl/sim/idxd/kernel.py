@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from iaactl.sim import acpi, bootlog, iommu, kmsg, modules, perfmon
+from iaactl.sim import acpi, algorithms, bootlog, iommu, kmsg, modules, perfmon
 from iaactl.sim.idxd import parse
 from iaactl.sim.idxd.bus import Bus, CryptoDriver, DeviceDriver, DmaDriver, UserDriver
 from iaactl.sim.idxd.cdev import Cdev
@@ -295,6 +295,7 @@ class Kernel:
         self.root.directory("dev").add(
             "kmsg", kmsg.node(self.log, restricted=self.spec.kernel.dmesg_restrict)
         )
+        self.root.directory("proc").add("crypto", Attribute(self._show_algorithms))
         self._publish_firmware()
         bootlog.early(self.log, self.spec)
         bootlog.remapping(self.log, self.spec)
@@ -340,6 +341,12 @@ class Kernel:
             self.insmod(module, sva=self.spec.sva, tc_override=self.spec.tc_override)
         else:
             self.insmod(module)
+
+    def _show_algorithms(self) -> bytes:
+        loaded = "iaa_crypto" in self.root.directory("sys/module").children
+        driver = self.bus.drivers.get("crypto") if loaded else None
+        iaa = isinstance(driver, CryptoDriver) and driver.registered_once
+        return algorithms.listing(iaa=iaa).encode()
 
     def _publish_firmware(self) -> None:
         units = iommu.hardware(self.spec)
