@@ -111,7 +111,7 @@ def export(
     chosen: list[Device]
     if profile_name:
         plan = plan_profile(load(profile_name), inventory, title=f"profile {profile_name}")
-        refuse_unfit(plan)
+        refuse_unfit(plan, here=file is None)
         parts = {part.device: part for part in plan.devices}
         chosen = [applied(d, parts[d.id].changes) for d in inventory.devices if d.id in parts]
     else:

@@ -16,15 +16,20 @@ _EXPLAINING = (Severity.ERROR, Severity.WARNING)
 _DEVICE = re.compile(r"iax\d+")
 
 
-def _devices_of(finding: Finding, inventory: Inventory) -> frozenset[str]:
-    """Devices that a finding is about; empty: the whole machine."""
-    named = _DEVICE.match(finding.subject)
+def places(subject: str, inventory: Inventory) -> frozenset[str]:
+    """Devices and PCI addresses that a subject is about; empty: the whole machine."""
+    named = _DEVICE.match(subject)
     if named:
-        return frozenset({named[0]})
-    if finding.subject.startswith("socket "):
-        number = finding.subject.removeprefix("socket ")
-        return frozenset(d.id for d in inventory.devices if str(d.socket) == number)
-    return frozenset(d.id for d in inventory.devices if d.pci == finding.subject)
+        addresses = {d.pci for d in inventory.devices if d.id == named[0]}
+        return frozenset({named[0], *addresses})
+    if subject.startswith("socket "):
+        number = subject.removeprefix("socket ")
+        devices = {d.id for d in inventory.devices if str(d.socket) == number}
+        functions = {f.address for f in inventory.functions if str(f.socket) == number}
+        return frozenset(devices | functions)
+    if any(function.address == subject for function in inventory.functions):
+        return frozenset({subject, *(d.id for d in inventory.devices if d.pci == subject)})
+    return frozenset()
 
 
 def _explains(cause: Finding, effect: Finding, inventory: Inventory) -> bool:
@@ -35,7 +40,7 @@ def _explains(cause: Finding, effect: Finding, inventory: Inventory) -> bool:
     )
     if not weighty:
         return False
-    ours, theirs = _devices_of(cause, inventory), _devices_of(effect, inventory)
+    ours, theirs = places(cause.subject, inventory), places(effect.subject, inventory)
     return not ours or not theirs or bool(ours & theirs)
 
 

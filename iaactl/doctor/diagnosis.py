@@ -9,11 +9,12 @@ from pydantic import Field
 
 from iaactl.doctor import causes
 from iaactl.doctor.checks import access, boot, devices, iommu, kernel, platform, queues, software
-from iaactl.doctor.symptoms import Sva, sva
+from iaactl.doctor.symptoms import Sva, shown_at_load, sva
 from iaactl.model.codes import SVA_CAUSES, found
 from iaactl.model.device import Frozen, Inventory
 from iaactl.model.facts import Facts
 from iaactl.model.finding import Finding, Severity
+from iaactl.model.kernel_release import SvaState, sva_state
 
 
 class Readiness(StrEnum):
@@ -75,12 +76,28 @@ def _unproven(facts: Facts, inventory: Inventory, so_far: Sequence[Finding]) -> 
     if suspected or not inventory.devices or sva(inventory, facts) is not Sva.UNKNOWN:
         return []
     device = inventory.devices[0]
+    release = facts.kernel.release
+    doubt = (
+        (f"kernel {release}: may have SVA disabled (IAA-K003), its release alone does not tell",)
+        if release and sva_state(release) is SvaState.UNCERTAIN
+        else ()
+    )
+    said = (
+        "the IOMMU was fit when the driver was loaded"
+        if shown_at_load(facts) and device.pasid_enabled
+        else "that proves nothing on this kernel"
+    )
+    enabled = any(wq.enabled and wq.driver == "user" for wq in inventory.work_queues())
     return [
         found(
             "IAA-K004",
             "host",
             "whether SVA works is not proven: no user work queue was opened",
-            f"{device.id}/pasid_enabled = {device.pasid_enabled}, which proves nothing",
+            f"{device.id}/pasid_enabled = {device.pasid_enabled}: {said}",
+            *doubt,
+            remedy="open the queues as the user who runs QEMU: sudo iaactl doctor --user NAME"
+            if enabled
+            else None,
         )
     ]
 
@@ -113,8 +130,8 @@ def _verdict(
     proven, permitted = queues.usable(facts, inventory, socket)
     if proven:
         return SocketVerdict(socket=socket, readiness=Readiness.READY, queues=tuple(proven))
-    names = {device.id for device in queues.by_socket(inventory)[socket]}
-    cause = _cause(queues.socket_name(socket), names, findings)
+    here = causes.places(queues.socket_name(socket), inventory)
+    cause = _cause(here, findings, inventory)
     if permitted and cause is None:
         return SocketVerdict(socket=socket, readiness=Readiness.LIKELY, queues=tuple(permitted))
     return SocketVerdict(
@@ -125,39 +142,39 @@ def _verdict(
     )
 
 
-def _about(finding: Finding, socket: str, names: set[str]) -> bool:
-    return finding.subject == socket or finding.subject.partition("/")[0] in names
+def _cause(
+    here: frozenset[str], findings: Sequence[Finding], inventory: Inventory
+) -> Finding | None:
+    """The first root cause of what makes a socket unusable; findings come in order of weight.
 
+    `here` are the devices and functions of the socket, empty for the whole machine.
+    """
 
-def _cause(socket: str, names: set[str], findings: Sequence[Finding]) -> Finding | None:
-    """The first root cause of what makes a socket unusable; findings come in order of weight."""
+    def touches(finding: Finding) -> bool:
+        there = causes.places(finding.subject, inventory)
+        return not there or not here or bool(here & there)
+
+    near = [finding for finding in findings if touches(finding)]
     general = [
         f
-        for f in findings
+        for f in near
         if f.code in SVA_CAUSES
         and f.severity in (Severity.ERROR, Severity.WARNING)
         and not f.because_of
-        and (_about(f, socket, names) or not f.subject.startswith(("iax", "socket")))
     ]
     if general:
         return general[0]
     for code in _DECISIVE:
-        effects = [f for f in findings if f.code == code and _about(f, socket, names)]
+        effects = [f for f in near if f.code == code]
         if effects:
-            return _root(effects[0], findings, socket, names)
+            return _root(effects[0], near)
     return None
 
 
-def _root(effect: Finding, findings: Sequence[Finding], socket: str, names: set[str]) -> Finding:
+def _root(effect: Finding, findings: Sequence[Finding]) -> Finding:
     seen = {effect.code}
     while effect.because_of:
-        candidates = [
-            f
-            for f in findings
-            if f.code in effect.because_of
-            and f.code not in seen
-            and (_about(f, socket, names) or not f.subject.startswith(("iax", "socket")))
-        ]
+        candidates = [f for f in findings if f.code in effect.because_of and f.code not in seen]
         if not candidates:
             break
         effect = candidates[0]
@@ -190,7 +207,7 @@ def _sentence(
         parts.append(f"set up for QEMU{who} on {_sockets(likely)}, not proven by opening a queue")
     reasons: dict[str, list[SocketVerdict]] = {}
     for verdict in bad:
-        reason = (verdict.reason or "").replace(f"{queues.socket_name(verdict.socket)} ", "it ")
+        reason = _SHORT.get(verdict.cause or "", verdict.reason or "")
         reasons.setdefault(reason, []).append(verdict)
     for reason, group in reasons.items():
         everywhere = len(group) == len(verdicts)
@@ -199,6 +216,13 @@ def _sentence(
         parts.append(f"{start}: {reason}")
     text = "; ".join(parts)
     return text[0].upper() + text[1:]
+
+
+_SHORT = {
+    "IAA-Q001": "no shared user work queue is enabled",
+    "IAA-Q002": "the kernel (iaa_crypto) holds all entries of the devices",
+}
+"""Reasons that name their socket, said without it."""
 
 
 def _sockets(verdicts: Sequence[SocketVerdict]) -> str:

@@ -43,10 +43,11 @@ def redact(path: str, content: bytes, host_name: str | None) -> bytes:
     key = "/dev/kmsg" if _LOGS.search(path) else path
     for part, keep in _RELEVANT_ONLY.items():
         if part in key:
-            lines = text.split("\n")
-            if part == "/proc/cpuinfo":
-                lines = text.partition("\n\n")[0].split("\n")  # one CPU of a few hundred
-            text = "\n".join(line if keep.search(line) else "" for line in lines)
+            if part == "/proc/cpuinfo":  # one CPU of a few hundred, and of it what was read
+                lines = text.partition("\n\n")[0].split("\n")
+                text = "\n".join(line for line in lines if keep.search(line)) + "\n"
+            else:
+                text = "\n".join(line if keep.search(line) else "" for line in text.split("\n"))
             break
     text = _SECRET.sub(r"\1=REDACTED", text)
     text = _LOGIN.sub(r"\1REDACTED@", text)

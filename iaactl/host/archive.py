@@ -2,7 +2,8 @@
 
 The archive is never unpacked: members become a tree in memory, in which symbolic links stay
 inside. Errors are recorded, too, so that what could not be read on the host cannot be read from
-the archive. An error number stands in the pax header `IAACTL.errno` of an empty member.
+the archive: such a member is empty, and its pax header `comment`, which other programs pass over,
+holds the error number.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from iaactl.errors import DocumentError, HostError
 from iaactl.host.files import MOST_BYTES, canonical
 from iaactl.ports import Files, Status
 
-_ERRNO = "IAACTL.errno"
+_COMMENT = "comment"
+_ERRNO = "errno "
 _MOST_MEMBERS = 200_000
 _MOST_TOTAL = 256 << 20
 
@@ -162,15 +164,25 @@ def _add(
     if member.directory:
         info.type = tarfile.DIRTYPE
         if member.error:
-            info.pax_headers = {_ERRNO: str(member.error)}
+            info.pax_headers = {_COMMENT: f"{_ERRNO}{member.error}"}
         archive.addfile(info)
         return
     content = b"" if member.content is None else redact(place, member.content)
     if member.content is None:
         # A name that was seen but never read: whoever reads it later must not find it empty.
-        info.pax_headers = {_ERRNO: str(member.error or errno.ENODATA)}
+        info.pax_headers = {_COMMENT: f"{_ERRNO}{member.error or errno.ENODATA}"}
     info.size = len(content)
     archive.addfile(info, io.BytesIO(content))
+
+
+def _no_archive(path: Path, error: Exception) -> DocumentError:
+    reason = str(error).split("\n")[0]
+    if isinstance(error, tarfile.TarError):
+        reason = "it is no tar archive, or a damaged one"
+    return DocumentError(
+        f"{path} cannot be read: {reason}",
+        hint="make one on the host: `iaactl doctor --collect FILE.tar.gz`",
+    )
 
 
 class ArchiveFiles:
@@ -185,15 +197,12 @@ class ArchiveFiles:
             with tarfile.open(path, "r:*") as archive:
                 self._load(archive)
         except (tarfile.TarError, EOFError, ValueError, OSError, ImportError) as error:
-            raise DocumentError(
-                f"{path} cannot be read as an archive: {error}",
-                hint="make one on the host: `iaactl doctor --collect FILE.tar.gz`",
-            ) from None
+            raise _no_archive(path, error) from None
         except Exception as error:
             # Decompressors have exceptions of their own (zlib.error, lzma.LZMAError).
             if type(error).__module__ not in ("zlib", "_lzma", "lzma", "_zstd"):
                 raise
-            raise DocumentError(f"{path} cannot be read as an archive: {error}") from None
+            raise _no_archive(path, error) from None
 
     def _load(self, archive: tarfile.TarFile) -> None:
         total = 0
@@ -204,8 +213,10 @@ class ArchiveFiles:
             place = canonical(info.name, lambda _: None)
             member = self._members.setdefault(place, _Member())
             self._parents(place)
-            error = info.pax_headers.get(_ERRNO, "0")
-            member.error = int(error) if error.isdecimal() else errno.EIO
+            comment = info.pax_headers.get(_COMMENT, "")
+            if comment.startswith(_ERRNO):
+                text = comment.removeprefix(_ERRNO)
+                member.error = int(text) if text.isdecimal() else errno.EIO
             member.status = Status(
                 uid=info.uid,
                 gid=info.gid,

@@ -96,7 +96,7 @@ def _qemu() -> tuple[QemuBinary, ...]:
     for folder in (*os.environ.get("PATH", "").split(":"), *_FOLDERS):
         for name in _NAMES:
             path = Path(folder or ".", name)
-            if path.is_file() and os.access(path, os.X_OK):
+            if os.access(path, os.X_OK) and path.is_file():
                 paths.setdefault(str(path.resolve()))
     with ThreadPoolExecutor(max_workers=4) as threads:
         return tuple(threads.map(_binary, paths))

@@ -67,10 +67,20 @@ def _folded(table: Table, found: Sequence[Finding]) -> None:
         table.add_row("", Text(group[0].code, "dim"), Text(f"so: {group[0].sentence}{also}", "dim"))
 
 
+def _nothing_there(findings: Sequence[Finding]) -> list[Text]:
+    """Without a device there is no fault to explain: what it is, and what would be needed."""
+    lines = [Text(f"{f.sentence[0].upper()}{f.sentence[1:]}.") for f in findings[1:] if f.sentence]
+    if findings[0].remedy:
+        lines.append(Text(f"next: {findings[0].remedy}"))
+    return lines
+
+
 def diagnosis_lines(diagnosis: Diagnosis, *, everything: bool) -> list[Table | Text]:
     """The verdict first; notices and what passed are short, or left out."""
     verdict = Text(f"{diagnosis.sentence}.", "bold green" if diagnosis.ready else "bold yellow")
     findings = diagnosis.findings
+    if findings and findings[0].code.startswith("IAA-N"):
+        return [verdict, *_nothing_there(findings)]
     shown = [f for f in findings if everything or f.severity is not Severity.OK]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)

@@ -12,7 +12,7 @@ from iaactl.model.device import Device, Inventory
 from iaactl.model.facts import Facts, IommuUnit
 from iaactl.model.finding import Finding, Severity
 from iaactl.model.kernel_release import parse_release
-from iaactl.model.vtd import CAP_FL1GP, CAP_FL5LP, NEEDED, WANTED, missing
+from iaactl.model.vtd import CAP_FL1GP, CAP_FL5LP, NEEDED, WANTED, insisted_on, missing
 
 
 def _log(facts: Facts, *words: str) -> list[str]:
@@ -34,6 +34,7 @@ def check(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             "host",
             "the IOMMU units differ in what they can do; the unit in front of a device counts",
             inconsistent[0],
+            severity=Severity.NOTICE if sva(inventory, facts) is Sva.BROKEN else Severity.OK,
         )
     complaints = _log(facts, "Page request without PASID", "Invalid page request")
     if complaints:
@@ -48,8 +49,7 @@ def check(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
 
 
 def _off(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
-    severity = weight(sva(inventory, facts))
-    if severity is None or "hypervisor" in (facts.cpu.flags or ()):
+    if sva(inventory, facts) is Sva.WORKS or "hypervisor" in (facts.cpu.flags or ()):
         return  # a virtual machine has its own code
     evidence = ["/sys/class/iommu: no dmar unit"]
     table = facts.iommu.dmar_table
@@ -60,7 +60,6 @@ def _off(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             "the IOMMU is off: the firmware gives no DMAR table, so VT-d is off in the BIOS",
             *evidence,
             "/sys/firmware/acpi/tables/DMAR: missing",
-            severity=severity,
             remedy="BIOS: Socket Configuration > IIO Configuration > Intel VT for Directed I/O: "
             "Enable; then boot with `intel_iommu=on,sm_on`",
         )
@@ -75,7 +74,6 @@ def _off(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
         "host",
         "the IOMMU is off: the kernel runs no VT-d unit",
         *evidence,
-        severity=severity,
     )
 
 
@@ -178,7 +176,6 @@ def _units(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
                 "/proc/cpuinfo: flag la57",
                 f"{where}/cap = {unit.cap:x}: bit {CAP_FL5LP} (FL5LP) is 0",
                 *(line for line in mine if "paging mode" in line),
-                severity=Severity.ERROR if mine else severity,
             )
         pages = [line for line in mine if "1GB page" in line]
         if unit.cap is not None and not unit.cap >> CAP_FL1GP & 1 and "pdpe1gb" in flags:
@@ -189,13 +186,12 @@ def _units(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
                 f"{unit.name} in front of {device.id} cannot do pages of 1 GiB, which the CPU uses",
                 f"{where}/cap = {unit.cap:x}: bit {CAP_FL1GP} (FL1GP) is 0",
                 *pages,
-                severity=Severity.ERROR if pages else severity,
             )
         if unit.ecap is None:
             continue
         lacking = missing(unit.ecap, NEEDED)
         wanted = missing(unit.ecap, WANTED)
-        release = parse_release(facts.kernel.release)
+        insisted = missing(unit.ecap, insisted_on(parse_release(facts.kernel.release)))
         if lacking:
             explained = True
             yield found(
@@ -203,15 +199,14 @@ def _units(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
                 device.id,
                 f"{unit.name} in front of {device.id} lacks {', '.join(lacking + wanted)}",
                 f"{where}/ecap = {unit.ecap:x}",
-                severity=severity,
             )
-        elif wanted and (severity is Severity.ERROR or (release and release < (6, 16, 0))):
+        elif insisted or (wanted and severity is Severity.ERROR):
             explained = True
             yield found(
                 "IAA-I006",
                 device.id,
-                f"{unit.name} in front of {device.id} lacks {', '.join(wanted)}, which this kernel "
-                "most likely insists on",
+                f"{unit.name} in front of {device.id} lacks {', '.join(insisted or wanted)}, which "
+                "this kernel most likely insists on",
                 f"{where}/ecap = {unit.ecap:x}",
                 severity=severity,
             )

@@ -64,12 +64,13 @@ def _owners(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
 
 
 def by_socket(inventory: Inventory) -> dict[int | None, list[Device]]:
-    """Devices by socket, sockets in order, those of unknown socket under None."""
-    found: dict[int | None, list[Device]] = {}
-    ordered = sorted(inventory.devices, key=lambda d: -1 if d.socket is None else d.socket)
-    for device in ordered:
-        found.setdefault(device.socket, []).append(device)
-    return found
+    """Devices by socket, sockets in order, those of unknown socket under None.
+
+    A socket whose IAA functions have no device is there, too.
+    """
+    sockets = {f.socket for f in inventory.functions} | {d.socket for d in inventory.devices}
+    ordered = sorted(sockets, key=lambda s: -1 if s is None else s)
+    return {s: [d for d in inventory.devices if d.socket == s] for s in ordered}
 
 
 def socket_name(socket: int | None) -> str:
@@ -99,7 +100,7 @@ def _sockets(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
                     f"({kernel[0].owner})",
                     *(f"{wq.path}: {wq.owner}, size {wq.size}" for wq in kernel[:8]),
                 )
-        what = "only dedicated ones" if dedicated else f"{len(devices)} IAA devices, no such queue"
+        what = "only dedicated ones" if dedicated else f"{len(devices)} devices, no such queue"
         yield found(
             "IAA-Q001",
             name,

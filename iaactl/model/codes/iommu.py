@@ -82,9 +82,9 @@ CODES = (
         Severity.ERROR,
         "the IOMMU unit in front of the device lacks a capability",
         "Shared virtual memory needs of the unit: scalable mode (SMTS, bit 43 of `ecap`), PASID "
-        "(bit 40), first-level translation (FLTS, bit 47), coherent walks (SMPWC, bit 48; checked "
-        "since Linux 7.0 or so), and up to about Linux 6.16 page requests (PRS, bit 29). Firmware "
-        "can hide them, and a virtual IOMMU may lack them.",
+        "(bit 40) and first-level translation (FLTS, bit 47); some kernels insist on coherent "
+        "walks (SMPWC, bit 48: 6.12.101 and later of that series, 7.1) or on page requests (PRS, "
+        "bit 29: before 7.0). Firmware can hide them, and a virtual IOMMU may lack them.",
         ("intel-device-plugins-for-kubernetes #1836", "recordings of Linux 6.16 and 7.3"),
         (),
         "look in the BIOS for PASID, ATS and PRS of the IIO; update the firmware",
