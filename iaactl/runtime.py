@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iaactl.applier import Applier, Progress
 from iaactl.inventory import build
-from iaactl.model.device import Inventory, WorkQueue
+from iaactl.model.device import Inventory
 from iaactl.model.facts import Facts, Probe, User
 from iaactl.ports import Audit, DeviceTree, Events, Files, NodeAccess, Portal
 
@@ -105,7 +105,6 @@ LIVE_FILE = "/iaactl/live.json"
 """Where a collection holds what is in no file of the host."""
 LIVE_FACTS = ("software", "user", "hypervisor_users", "probes")
 """Fields of Facts that come from asking the machine, not from its files."""
-NOOP_TIMEOUT_S = 1.0
 PROBE_TIMEOUT_S = 6.0
 
 
@@ -218,73 +217,20 @@ def tree_facts(tree: Files, inventory: Inventory) -> Facts:
 
 
 def probe_queues(inventory: Inventory, asked: User) -> tuple[Probe, ...] | None:
-    """Open each enabled user work queue as `asked` and run a noop; None without the right to.
-
-    A dedicated queue that has a client is left out: it could only say so.
-    """
+    """Probe each enabled user work queue as `asked`, in a child; None without the right to."""
     from iaactl.host.separate import lines_from_child
+    from iaactl.selftest.probe import candidates, heard, tell
 
-    if asked.uid != user(None).uid and not user(None).bypass:
+    me = user(None)
+    if asked.uid != me.uid and not me.bypass:
         return None
-    queues = [
-        wq
-        for wq in inventory.work_queues()
-        if wq.enabled and wq.driver == "user" and not (wq.mode == "dedicated" and wq.clients)
-    ]
+    queues = candidates(inventory)
     if not queues:
         return ()
 
     def work(say: Callable[[str], None]) -> None:
-        if asked.uid != user(None).uid:
+        if asked.uid != me.uid:
             become(asked)
-        for wq in queues:
-            say("")  # this one is being tried
-            say(_probe(wq, asked).model_dump_json())
+        tell(queues, asked, open_portal, say)
 
-    answers: list[Probe] = []
-    started = 0
-    for line in lines_from_child(work, PROBE_TIMEOUT_S):
-        if line:
-            answers.append(Probe.model_validate_json(line))
-        else:
-            started += 1
-    if started > len(answers):
-        wq = queues[len(answers)]
-        answers.append(
-            Probe(
-                wq=wq.path,
-                path=_node_path(wq),
-                user=asked.name,
-                failure=f"no answer within {PROBE_TIMEOUT_S:.0f} s",
-                hung=True,
-            )
-        )
-    return tuple(answers)
-
-
-def _node_path(wq: WorkQueue) -> str:
-    return wq.node.path if wq.node else f"/dev/iax/{wq.id}"
-
-
-def _probe(wq: WorkQueue, asked: User) -> Probe:
-    from iaactl.errors import IaactlError
-    from iaactl.iaa import descriptor
-    from iaactl.selftest.bench import Bench
-
-    base = Probe(wq=wq.path, path=_node_path(wq), user=asked.name)
-    try:
-        portal = open_portal(base.path, wq.mode == "dedicated")
-    except IaactlError as error:
-        number = error.facts.get("errno")
-        return base.model_copy(update={"errno": number if isinstance(number, int) else 5})
-    try:
-        bench = Bench(
-            portal, timeout_s=NOOP_TIMEOUT_S, depth=1, block_on_fault=bool(wq.block_on_fault),
-            most_bytes=4096, threshold=1,
-        )  # fmt: skip
-        bench.submit(descriptor.noop(bench.record()))
-    except IaactlError as error:
-        return base.model_copy(update={"way": portal.way, "failure": error.message})
-    finally:
-        portal.close()
-    return base.model_copy(update={"way": portal.way})
+    return heard(lines_from_child(work, PROBE_TIMEOUT_S), queues, asked)

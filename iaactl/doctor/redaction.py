@@ -32,7 +32,7 @@ _RELEVANT_ONLY = {
 }
 """Files of which only the lines that matter are kept, by a part of their path."""
 
-_LOGS = re.compile(r"/var/log/|/dmesg\.txt$")
+_LOGS = re.compile(r"/var/log/|/(?:dmesg|journal)\.txt$")
 
 
 def redact(path: str, content: bytes, host_name: str | None) -> bytes:

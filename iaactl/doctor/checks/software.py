@@ -11,8 +11,7 @@ from iaactl.model.codes import found
 from iaactl.model.device import Inventory
 from iaactl.model.facts import Facts
 from iaactl.model.finding import Finding
-
-_SLOW_BUCKET = re.compile(r"svm_prq")
+from iaactl.model.units import format_bytes
 
 
 def _version(text: str | None) -> tuple[int, ...]:
@@ -34,6 +33,20 @@ def check(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
                 f"devices waited 100 us or more for {slow} page faults",
                 f"/sys/kernel/debug/iommu/intel/dmar_perf_latency: {facts.fault_latency}",
             )
+    memory = facts.memory
+    if memory.available_bytes is not None:
+        huge = (
+            f"{memory.huge_pages_free} of {memory.huge_pages} huge pages of "
+            f"{format_bytes(memory.huge_page_bytes or 0)} are free"
+        )
+        yield found(
+            "IAA-M002",
+            "host",
+            f"{format_bytes(memory.available_bytes >> 30 << 30)} of memory are available for "
+            "destinations that preallocate",
+            f"/proc/meminfo: MemAvailable {memory.available_bytes >> 10} kB",
+            f"/proc/meminfo: {huge}",
+        )
 
 
 def _slow_faults(line: str) -> int:

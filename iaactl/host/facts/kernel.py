@@ -18,8 +18,10 @@ OPTIONS = (
 )  # fmt: skip
 """Options of the kernel's configuration that decide about IAA."""
 
-LOGS = ("/dev/kmsg", "/var/log/dmesg", "/dmesg.txt", "/var/log/kern.log", "/var/log/messages",
-        "/var/log/syslog")  # fmt: skip
+LOGS = (
+    "/dev/kmsg", "/var/log/dmesg", "/dmesg.txt", "/journal.txt", "/var/log/kern.log",
+    "/var/log/messages", "/var/log/syslog",
+)  # fmt: skip
 _SETTING = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 _NOT_SET = re.compile(r"^# CONFIG_(\w+) is not set$", re.MULTILINE)
 

@@ -86,4 +86,12 @@ CODES = (
         (),
         "start the destination with preallocated memory: -mem-prealloc, or huge pages",
     ),
+    Code(
+        "IAA-M002",
+        Severity.OK,
+        "memory for destinations that preallocate",
+        "A destination of a migration through IAA should preallocate its memory (-mem-prealloc), "
+        "or use huge pages. What is available says how large a guest may be.",
+        ("QEMU documentation, qpl-compression",),
+    ),
 )
