@@ -35,7 +35,7 @@ def write_out(directory: Directory, target: Path) -> None:
 
 def files(machine: Machine, folder: Path) -> Inventory:
     write_out(machine.root, folder)
-    (folder / "proc").mkdir()
+    (folder / "proc").mkdir(exist_ok=True)
     flags = " ".join(machine.spec.cpu_flags)
     (folder / "proc/cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu {flags} avx\n")
     for node in machine.spec.nodes:
@@ -65,7 +65,8 @@ def test_adapter_and_fake_see_the_same(name: str, tmp_path: Path) -> None:
         w.model_dump(exclude=hidden) for w in fake.work_queues()
     ]
     assert [f.address for f in real.functions] == [f.address for f in fake.functions]
-    assert real.host.cpu_flags == tuple(sorted(machine.spec.cpu_flags)) or name == "guest"
+    told = {"enqcmd", "movdir64b", "hypervisor"} & set(machine.spec.cpu_flags)
+    assert set(real.host.cpu_flags or ()) == told
 
 
 def test_an_empty_root_is_a_machine_without_iaa(tmp_path: Path) -> None:
