@@ -15,6 +15,13 @@ SVA_ERRNOS = frozenset({errno.EOPNOTSUPP, errno.ENODEV, errno.ENOSPC, errno.EINV
 _SVA_STATUS = frozenset({0x80050000, 0x80110000})
 
 
+TO_BE_SURE = (
+    "to be sure: enable a user work queue and open it (iaactl apply, then iaactl selftest); the "
+    "errno tells"
+)
+"""Evidence that is still to be had, beside every finding that says `most likely`."""
+
+
 class Sva(StrEnum):
     """What is known of SVA for one device, or of all."""
 

@@ -13,6 +13,7 @@ from sim.conftest import World
 
 # The first root cause and whether QEMU can migrate, before and after `apply qemu-migration`.
 CAUSES = {
+    "grub-not-updated": ("IAA-B004", "IAA-B004"),
     "guest-no-1g": ("IAA-I004", "IAA-I004"),
     "guest-no-viommu": ("IAA-V001", "IAA-V001"),
     "idxd-not-loaded": ("IAA-K007", "IAA-K007"),

@@ -618,3 +618,13 @@ def test_missing_permission_of_another_user(tmp_path: Path) -> None:
     diagnosis = HostTree(tmp_path).diagnosis(user=user)
     assert first(diagnosis) == "IAA-A001"
     assert not diagnosis.ready
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whoever_says_most_likely_says_how_to_tell(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    tree = HostTree(tmp_path, release=case.release)
+    case.broken(tree)
+    for finding in tree.diagnosis(**case.changes).findings:  # type: ignore[arg-type]
+        if "most likely" in finding.sentence:
+            assert any("to be sure" in line for line in finding.evidence), finding

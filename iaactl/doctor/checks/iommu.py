@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from iaactl.doctor.symptoms import Sva, refusals, shown_at_load, sva, sva_of, weight
+from iaactl.doctor.symptoms import TO_BE_SURE, Sva, refusals, shown_at_load, sva, sva_of, weight
 from iaactl.model.codes import found
 from iaactl.model.command_line import iommu_arguments
 from iaactl.model.device import Device, Inventory
@@ -112,6 +112,7 @@ def _legacy(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             f"the IOMMU is {'' if sure else 'most likely '}not in scalable mode: "
             "`intel_iommu=on,sm_on` is not on the command line",
             *evidence,
+            *(() if sure else ("to be sure: journalctl -k -b | grep -iE 'dmar|svm|idxd'",)),
         )
     elif line is not None and state is Sva.UNKNOWN and default == "n":
         if shown_at_load(facts) and inventory.devices:
@@ -122,6 +123,7 @@ def _legacy(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             "the IOMMU is most likely not in scalable mode: `intel_iommu=on,sm_on` is not on the "
             "command line, and this kernel has it off by default",
             *evidence,
+            f"{TO_BE_SURE}: ENOSPC",
             severity=Severity.WARNING,
         )
 
@@ -208,6 +210,7 @@ def _units(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
                 f"{unit.name} in front of {device.id} lacks {', '.join(insisted or wanted)}, which "
                 "this kernel most likely insists on",
                 f"{where}/ecap = {unit.ecap:x}",
+                f"{TO_BE_SURE}: ENODEV",
                 severity=severity,
             )
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from iaactl.doctor.symptoms import Sva, refusals, sva, weight
+from iaactl.doctor.symptoms import TO_BE_SURE, Sva, refusals, sva, weight
 from iaactl.iaa.capability import GenCap
 from iaactl.model.codes import found
 from iaactl.model.command_line import words
@@ -156,8 +156,7 @@ def _disabled(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             "kernel",
             f"{told} most likely has SVA disabled: work queues can be enabled, but not opened",
             f"{told}: a release with the patch that disables SVA on x86",
-            "to be sure: enable a user work queue and open it (iaactl selftest); the errno is "
-            "EOPNOTSUPP",
+            f"{TO_BE_SURE}: EOPNOTSUPP",
             severity=Severity.WARNING,
         )
 

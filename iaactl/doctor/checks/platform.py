@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from iaactl.doctor.symptoms import TO_BE_SURE, Sva, sva, weight
 from iaactl.model.codes import found
 from iaactl.model.device import Inventory
 from iaactl.model.facts import Cpu, Facts
@@ -89,8 +90,6 @@ def check(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
 
 
 def _virtual(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
-    from iaactl.doctor.symptoms import Sva, sva, weight
-
     if "hypervisor" not in (facts.cpu.flags or ()) or facts.iommu.units != ():
         return
     severity = weight(sva(inventory, facts))
@@ -100,6 +99,8 @@ def _virtual(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
     evidence = ["/proc/cpuinfo: flag hypervisor", "/sys/class/iommu: no dmar unit"]
     if facts.perfmon == ():
         evidence.append("/sys/bus/event_source/devices: no iaxN (no performance monitor)")
+    if likely:
+        evidence.append(TO_BE_SURE)
     yield found(
         "IAA-V001",
         "host",
