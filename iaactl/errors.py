@@ -103,6 +103,11 @@ class Busy(OperationError):
     """Somebody else works on the same devices."""
 
 
+class StreamError(OperationError):
+    """A migration channel failed; `facts` hold `channel`, `packet`, `offset` (bytes into the
+    channel) and `reason`, None where there is none."""
+
+
 class StalePlan(OperationError):
     """The machine changed since the plan was made."""
 
