@@ -39,7 +39,7 @@ packages:
 $(VENV)/.ready: pyproject.toml $(wildcard iaactl/native/*) $(wildcard iaactl/native/include/*) | packages
 	[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv $(VENV)
 	$(PYTHON) -m pip install -q --disable-pip-version-check 'pip>=25.1'
-	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[sim]' --group dev
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[sim,html]' --group dev
 	touch $@
 
 .PHONY: packages

@@ -108,6 +108,10 @@ class StreamError(OperationError):
     channel) and `reason`, None where there is none."""
 
 
+class PeerError(OperationError):
+    """The other host of a benchmark is gone, is silent, or refused."""
+
+
 class StalePlan(OperationError):
     """The machine changed since the plan was made."""
 

@@ -1,1 +1,1 @@
-"""The migration benchmark: memory to migrate, the pre-copy loop, two hosts, figures, advice, page."""
+"""The migration benchmark: memory, the pre-copy loop, two hosts, figures, advice, HTML page."""

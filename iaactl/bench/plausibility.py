@@ -139,6 +139,6 @@ def implausible(scenario: Scenario, machine: Machine, runs: Sequence[Run]) -> li
 
 def used_software(side: Side) -> float:
     """Part of the normal pages that a side asked to work on IAA did in software."""
-    if side.backend is not Backend.IAA or not side.normal_pages:
+    if side.choice is None or side.choice.backend is not Backend.IAA or not side.normal_pages:
         return 0.0
     return (side.software_pages + side.libqpl_pages) / side.normal_pages

@@ -33,7 +33,7 @@ def _certain(found: Spread | None) -> Spread:
 
 
 def summarize(runs: Sequence[Run]) -> tuple[VariantResult, ...]:
-    """One result a variant, in the order in which the variants first ran; failed runs only count."""
+    """One result a variant, in the order of their first runs; of failed runs only the number."""
     grouped: dict[Variant, list[Run]] = {}
     for run in runs:
         grouped.setdefault(run.variant, []).append(run)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from iaactl.model.device import Frozen
 from iaactl.model.finding import Finding
-from iaactl.model.migration import Backend, Method, ZeroDetection
+from iaactl.model.migration import Backend, Choice, Method, ZeroDetection
 
 
 class Variant(Frozen):
@@ -120,8 +120,7 @@ class Side(Frozen):
     cpu_s: float | None = None
     codec_s: float | None = None
     threads: tuple[ThreadUse, ...] = ()
-    backend: Backend | None = Field(None, description="what was used, of method qpl")
-    reason: str | None = Field(None, description="why it was chosen")
+    choice: Choice | None = Field(None, description="who (de)compressed, and why")
 
 
 class Round(Frozen):

@@ -1,0 +1,235 @@
+"""A report's tables as text cells, for the terminal and the HTML page alike.
+
+Without speed the columns of times are not there: an empty column would ask to be filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from iaactl.model.codec_report import CodecReport
+from iaactl.model.migration import PAGE_BYTES
+from iaactl.model.report import BenchReport, Side, Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`columns` are (header, whether it is a number), `rows` as many cells each."""
+
+    title: str
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def number(value: float) -> str:
+    """Three digits, more where they stand before the point, with thin grouping by commas."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _spread(found: Spread | None, scale: float = 1.0) -> str:
+    """`12.3`, and `12.3 (11..14)` where repetitions differ."""
+    if found is None:
+        return "-"
+    middle = number(found.median / scale)
+    if found.low == found.high:
+        return middle
+    return f"{middle} ({number(found.low / scale)}..{number(found.high / scale)})"
+
+
+def _median(found: Spread | None, scale: float = 1.0) -> str:
+    return "-" if found is None else number(found.median / scale)
+
+
+def results(report: BenchReport) -> Table:
+    """One row a variant."""
+    timed = report.no_speed is None
+    columns: list[tuple[str, bool]] = [("METHOD", False)]
+    if timed:
+        columns += [("TOTAL ms", True), ("DOWN ms", True)]
+    columns += [("ROUNDS", True), ("WIRE MiB", True), ("RATIO", True)]
+    if timed:
+        columns += [("kPAGES/s", True), ("GB/s", True), ("CPU s SEND", True), ("RECV", True)]
+    columns += [("VERIFIED", False)]
+    rows = []
+    for result in report.results:
+        row = [result.variant.label]
+        if timed:
+            row += [_spread(result.total_ms), _median(result.downtime_ms)]
+        row += [
+            _median(result.rounds),
+            _median(result.wire_bytes, 1 << 20),
+            "-" if result.ratio is None else f"{result.ratio.median:.3f}",
+        ]
+        if timed:
+            row += [
+                _median(result.pages_per_s, 1000),
+                "-" if not result.guest_bytes_per_s
+                else f"{result.guest_bytes_per_s.median / 1e9:.2f}",
+                "-" if not result.sender_cpu_s else f"{result.sender_cpu_s.median:.2f}",
+                "-" if not result.receiver_cpu_s else f"{result.receiver_cpu_s.median:.2f}",
+            ]  # fmt: skip
+        good = result.runs - result.failed
+        row += ["yes" if not result.failed else f"NO: {good} of {result.runs}"]
+        rows.append(tuple(row))
+    return Table("Migrations", tuple(columns), tuple(rows))
+
+
+_PATHS: tuple[tuple[str, Callable[[Side], int]], ...] = (
+    ("IAA", lambda side: side.iaa_pages),
+    ("LIBQPL", lambda side: side.libqpl_pages),
+    ("SOFTWARE", lambda side: side.software_pages),
+    ("RAW", lambda side: side.raw_pages),
+    ("ZERO", lambda side: side.zero_pages),
+    ("RETRIES", lambda side: side.busy_retries),
+    ("FAULTS", lambda side: side.faults),
+    ("FAILED JOBS", lambda side: side.job_failures),
+)
+
+
+def paths(report: BenchReport) -> Table:
+    """Who did the pages, summed over the repetitions; a row a variant and side."""
+    rows = []
+    for result in report.results:
+        mine = [run for run in report.runs if run.variant == result.variant]
+        for name, sides in (
+            ("send", [run.sender for run in mine]),
+            ("receive", [run.receiver for run in mine]),
+        ):
+            counts = [f"{sum(count(side) for side in sides):,}" for _, count in _PATHS]
+            rows.append((result.variant.label, name, *counts))
+    columns = (("METHOD", False), ("SIDE", False), *((name, True) for name, _ in _PATHS))
+    return Table("Pages by path, all repetitions", columns, tuple(rows))
+
+
+def choices(report: BenchReport) -> Table:
+    """Which library or device worked, and why it was taken."""
+    rows: list[tuple[str, ...]] = []
+    for result in report.results:
+        run = next(run for run in report.runs if run.variant == result.variant)
+        for name, side in (("send", run.sender), ("receive", run.receiver)):
+            if side.choice is not None:
+                who = side.choice.compressor if name == "send" else side.choice.decompressor
+                rows.append((result.variant.label, name, who, side.choice.reason))
+    columns = (("METHOD", False), ("SIDE", False), ("BY", False), ("BECAUSE", False))
+    return Table("Who compressed", columns, tuple(rows))
+
+
+def threads(report: BenchReport) -> Table:
+    """CPU seconds of each channel's thread, in the first good run of each variant."""
+    rows: list[tuple[str, ...]] = []
+    for result in report.results:
+        run = next((r for r in report.runs if r.variant == result.variant and r.ok), None)
+        for name, side in (("send", run.sender), ("receive", run.receiver)) if run else ():
+            rows += [
+                (
+                    result.variant.label,
+                    f"{name} {use.channel}",
+                    f"{use.pages:,}",
+                    number(use.wire_bytes / (1 << 20)),
+                    "-" if use.cpu_s is None else f"{use.cpu_s:.3f}",
+                    "-" if use.codec_s is None else f"{use.codec_s:.3f}",
+                )
+                for use in side.threads
+            ]
+    columns: tuple[tuple[str, bool], ...] = (
+        ("METHOD", False), ("THREAD", False), ("PAGES", True), ("WIRE MiB", True),
+        ("CPU s", True), ("IN CODEC s", True),
+    )  # fmt: skip
+    if report.no_speed is not None:
+        columns = columns[:4]
+        rows = [row[:4] for row in rows]
+    return Table("Threads", columns, tuple(rows))
+
+
+def facts(report: BenchReport) -> list[tuple[str, str]]:
+    """What was asked and where it ran, as names and values."""
+    scenario, machine = report.scenario, report.machine
+    limit = scenario.max_bandwidth_bytes_per_s
+    dirty = "idle guest"
+    if scenario.dirty_pages_per_s:
+        dirty = (
+            f"{number(scenario.dirty_pages_per_s)} pages/s, {scenario.dirty_pattern}, in "
+            f"{scenario.dirty_memory_bytes / (1 << 20):.0f} MiB"
+        )
+    image = scenario.image
+    where = {"two-hosts": f"to {scenario.peer}", "tcp": "loopback TCP", "unix": "unix sockets"}
+    return [
+        ("memory", f"{image.memory_bytes / (1 << 20):.0f} MiB, {image.zero_pages:,} of "
+                   f"{image.memory_bytes // PAGE_BYTES:,} pages zero: {image.origin}"),
+        ("channels", f"{scenario.channels}, {where[scenario.transport]}, "
+                     + (f"at most {limit / 1e6:.0f} MB/s" if limit else "no bandwidth limit")),
+        ("guest", f"{dirty}; downtime limit {scenario.downtime_limit_ms} ms, at most "
+                  f"{scenario.max_rounds} rounds, zero pages: {scenario.zero_page_detection}"),
+        ("machine", f"{machine.cpu}, {machine.cpus} CPUs, Linux {machine.kernel}, "
+                    f"iaactl {machine.iaactl}"),
+        ("libraries", ", ".join(
+            f"{lib.name} {lib.version or ''}".strip() for lib in machine.libraries
+            if lib.missing is None) or "none"),
+        ("queues", ", ".join(queue.wq for queue in machine.queues)
+                   or (machine.queues_left_out or "none")),
+    ]  # fmt: skip
+
+
+def compressors(report: CodecReport) -> Table:
+    """One row a way to compress."""
+    timed = report.no_speed is None
+    columns: list[tuple[str, bool]] = [("COMPRESS", False), ("RATIO", True), ("RAW", True)]
+    if timed:
+        columns += [("GB/s", True), ("ns/PAGE", True), (f"x {report.reference}", True)]
+    rows = []
+    for row in report.compressors:
+        cells = [
+            row.name,
+            f"{row.ratio:.3f}",
+            f"{row.raw_part:.1%}" if row.unit_pages == 1 else "-",
+        ]
+        if timed:
+            cells += _speed(row.bytes_per_s, row.relative)
+        rows.append(tuple(cells))
+    return Table("Compress, one thread", tuple(columns), tuple(rows))
+
+
+def _speed(found: Spread | None, relative: float | None) -> list[str]:
+    if found is None:
+        return ["-", "-", "-"]
+    return [
+        f"{found.median / 1e9:.3f}",
+        f"{PAGE_BYTES / found.median * 1e9:,.0f}",
+        "-" if relative is None else f"{relative:.2f}",
+    ]
+
+
+def decompressors(report: CodecReport) -> Table:
+    """One row a reader and writer."""
+    timed = report.no_speed is None
+    columns: list[tuple[str, bool]] = [("DECOMPRESS", False), ("PAGES OF", False)]
+    if timed:
+        columns += [("GB/s", True), ("ns/PAGE", True), (f"x {report.reference}", True)]
+    rows = [
+        (row.name, row.of, *(_speed(row.bytes_per_s, row.relative) if timed else ()))
+        for row in report.decompressors
+    ]
+    return Table("Decompress, one thread", tuple(columns), tuple(rows))
+
+
+def scans(report: CodecReport) -> Table:
+    """Zero pages, and two threads against one."""
+    timed = report.no_speed is None
+    rows: list[tuple[str, ...]] = [
+        (f"zero pages, {row.variant}", f"{row.zero_pages:,} zero", *_scan_speed(row.bytes_per_s))
+        if timed
+        else (f"zero pages, {row.variant}", f"{row.zero_pages:,} zero")
+        for row in report.zero_scan
+    ]
+    if timed:
+        rows += [
+            (f"two threads, {row.name}", f"{_spread(row.factor)} times one", "")
+            for row in report.threads
+        ]
+    columns: Sequence[tuple[str, bool]] = (("", False), ("RESULT", False), ("GB/s", True))
+    return Table("Zero pages and threads", tuple(columns if timed else columns[:2]), tuple(rows))
+
+
+def _scan_speed(found: Spread | None) -> tuple[str]:
+    return ("-" if found is None else f"{found.median / 1e9:.1f}",)
