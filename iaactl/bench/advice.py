@@ -16,6 +16,8 @@ from iaactl.model.migration import Backend, Method
 from iaactl.model.report import Machine, Run, Scenario, Side, Variant, VariantResult
 
 _QUEUE_FULL = 0.05
+# Runs of one variant differ by more than this on a quiet machine.
+_TIE = 1.03
 
 
 def link(bytes_per_s: float) -> str:
@@ -38,7 +40,7 @@ def _winner(scenario: Scenario, results: Sequence[VariantResult]) -> Iterator[Fi
     where = f"at {link(limit)}" if limit else "without a bandwidth limit"
     assert best.total_ms is not None
     assert second.total_ms is not None
-    close = best.total_ms.high >= second.total_ms.low
+    close = best.total_ms.high >= second.total_ms.low or next_ms < best_ms * _TIE
     cpu = best.sender_cpu_s
     used = f", {cpu.median:.2f} s of CPU on the sender" if cpu else ""
     yield finding(
@@ -47,7 +49,7 @@ def _winner(scenario: Scenario, results: Sequence[VariantResult]) -> Iterator[Fi
         best.variant.label,
         f"{best.variant.label} ends first {where}: {_seconds(best_ms)}{used}; "
         + (
-            f"{second.variant.label} at {_seconds(next_ms)} is within the spread, so call it a tie"
+            f"{second.variant.label} at {_seconds(next_ms)} is too near to tell: call it a tie"
             if close
             else f"{second.variant.label} takes {next_ms / best_ms:.2f} times as long"
         ),

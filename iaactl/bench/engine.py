@@ -6,7 +6,7 @@ Promises are those of `iaactl.multifd.memory` and `iaactl.multifd.pipeline`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from iaactl.model.migration import ChannelCounters, Choice
 from iaactl.multifd.memory import Pattern
@@ -93,24 +93,26 @@ class Receiver(Protocol):
         """Cancel and free."""
 
 
+Memory = Any
+"""A `GuestMemory` that the same engine made; no engine can work with another's."""
+
+
 class Engine(Protocol):
     """Makes all of these."""
 
     def memory(self, size_bytes: int, *, prealloc: bool) -> GuestMemory:
         """Fresh memory."""
 
-    def first_difference(self, one: GuestMemory, other: GuestMemory) -> int | None:
+    def first_difference(self, one: Memory, other: Memory) -> int | None:
         """Index of the first page in which memories of this engine differ."""
 
     def dirtier(
-        self, memory: GuestMemory, *, pages_per_s: int, pattern: Pattern, pages: int, seed: int
+        self, memory: Memory, *, pages_per_s: int, pattern: Pattern, pages: int, seed: int
     ) -> Dirtier:
         """Writes the first `pages` of `memory`."""
 
-    def sender(self, memory: GuestMemory, fds: Sequence[int], options: SendOptions) -> Sender:
+    def sender(self, memory: Memory, fds: Sequence[int], options: SendOptions) -> Sender:
         """A sender over memory of this engine."""
 
-    def receiver(
-        self, memory: GuestMemory, fds: Sequence[int], options: ReceiveOptions
-    ) -> Receiver:
+    def receiver(self, memory: Memory, fds: Sequence[int], options: ReceiveOptions) -> Receiver:
         """A receiver into memory of this engine."""

@@ -40,7 +40,7 @@ def _hardware(run: Run, scenario: Scenario, machine: Machine) -> Iterator[Findin
         return
     each = run.sender.iaa_pages * PAGE_BYTES / (run.total_ms / 1000) / devices
     low, high = DEVICE_BYTES_PER_S
-    if each > high or (each < low and not link_bound(run, scenario)):
+    if each > high or (each < low and run.variant.prealloc and not link_bound(run, scenario)):
         yield finding(
             "IAA-B101",
             Severity.WARNING,

@@ -16,6 +16,9 @@ NAMES = (
     "verdict",
     "result",
     "selftest",
+    "bench",
+    "codecs",
+    "capture",
     "profile",
     "profiles",
     "machines",
@@ -54,9 +57,12 @@ def _data_type(name: str) -> Any:
         VerdictDocument,
         WorkQueuesDocument,
     )
+    from iaactl.model.codec_report import CodecReport
     from iaactl.model.device import Inventory
     from iaactl.model.plan import Plan
     from iaactl.model.profile import Profile
+    from iaactl.model.report import BenchReport
+    from iaactl.multifd.capture import CaptureSummary
     from iaactl.selftest.report import SelftestReport
 
     return {
@@ -67,6 +73,9 @@ def _data_type(name: str) -> Any:
         "verdict": VerdictDocument,
         "result": ApplyResult,
         "selftest": SelftestReport,
+        "bench": BenchReport,
+        "codecs": CodecReport,
+        "capture": CaptureSummary,
         "profile": Profile,
         "profiles": list[ProfileEntry],
         "machines": list[MachineEntry],
