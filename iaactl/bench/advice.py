@@ -80,8 +80,10 @@ def _crossovers(costs: Sequence[Cost]) -> Iterator[Finding]:
         Severity.OK,
         "link",
         sentence,
-        tuple(f"{c.label}: {c.codec_s:.3f} s, {c.wire_bytes / 1e6:.1f} MB" for c in costs),
-        "time(link) = max(time without a limit, bytes on the wire / link)",
+        (
+            "time(link) = max(time without a limit, bytes on the wire / link)",
+            *(f"{c.label}: {c.codec_s:.3f} s, {c.wire_bytes / 1e6:.1f} MB" for c in costs),
+        ),
     )
 
 

@@ -64,10 +64,10 @@ class Charts:
         figure.update_layout(
             template="none",
             height=_HEIGHT,
-            margin={"l": 60, "r": 10, "t": 10, "b": 50},
+            margin={"l": 60, "r": 10, "t": 40, "b": 50},
             paper_bgcolor="rgba(0,0,0,0)",
             plot_bgcolor="rgba(0,0,0,0)",
-            legend={"orientation": "h", "y": -0.2},
+            legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
             xaxis={"automargin": True, **x},
             yaxis={"automargin": True, **y},
             font={"family": "system-ui, sans-serif", "size": 13},
@@ -107,7 +107,7 @@ def time(charts: Charts, report: BenchReport) -> str:
         },
         hovertemplate="%{y}: %{x:.3f} s<extra></extra>",
     )
-    return charts.html([bar], {"title": "seconds in total, median; bars: least and most",
+    return charts.html([bar], {"title": "seconds, median with least and most",
                                "rangemode": "tozero"}, {})  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def cpu(charts: Charts, report: BenchReport) -> str:
                 hovertemplate="%{x:.2f} CPU s a GiB, ratio %{y:.2f}",
             )
         )
-    return charts.html(traces, {"title": "CPU seconds of both sides a GiB of guest memory",
+    return charts.html(traces, {"title": "CPU s a GiB, both sides",
                                 "rangemode": "tozero"},
                        {"title": "ratio", "rangemode": "tozero"})  # fmt: skip
 
@@ -193,8 +193,8 @@ def crossover(charts: Charts, found: Sequence[Cost]) -> str:
         )
         for cost in found
     ]
-    return charts.html(traces, {"title": "link, Gbit/s", "type": "log"},
-                       {"title": "seconds", "type": "log"})  # fmt: skip
+    return charts.html(traces, {"title": "link, Gbit/s", "type": "log", "dtick": 1},
+                       {"title": "seconds", "type": "log", "dtick": 1})  # fmt: skip
 
 
 def wire(charts: Charts, report: BenchReport) -> str:

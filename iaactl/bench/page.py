@@ -29,6 +29,7 @@ h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.1rem; margin: 0 0 .
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 1rem; margin: 1rem 0; }
 .pair { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1rem; }
+.pair.stacked { grid-template-columns: minmax(0, 1fr); }
 @media (max-width: 1000px) { .pair { grid-template-columns: minmax(0, 1fr); } }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
@@ -57,6 +58,7 @@ function paint() {
       "yaxis.zerolinecolor": line, "hoverlabel.bgcolor": card, "hoverlabel.font.color": ink});
   }
 }
+for (const chart of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
 paint();
 dark.addEventListener("change", paint);
 """
@@ -97,10 +99,11 @@ def _table(table: Table) -> str:
     )
 
 
-def _pair(title: str, chart: str, side: str, note: str = "") -> str:
+def _pair(title: str, chart: str, side: str, note: str = "", *, stacked: bool = False) -> str:
     text = f'<p class="note">{escape(note)}</p>' if note else ""
+    kind = "pair stacked" if stacked else "pair"
     return (
-        f'<section class="pair"><div><h2>{escape(title)}</h2>{chart}</div>'
+        f'<section class="{kind}"><div><h2>{escape(title)}</h2>{chart}</div>'
         f"<div>{side}{text}</div></section>"
     )
 
@@ -142,7 +145,7 @@ def html(report: BenchReport) -> str:
     threads = _table(tables.threads(report))
     if report.no_speed is None:
         parts += [
-            _pair("Time by method", draw.time(charts, report), results, _MEDIANS),
+            _pair("Time by method", draw.time(charts, report), results, _MEDIANS, stacked=True),
             _pair("Throughput over time", draw.throughput_over_time(charts, report), threads,
                   _SAMPLED),
             _pair("Ratio against CPU", draw.cpu(charts, report), paths, _BETTER),
@@ -153,7 +156,7 @@ def html(report: BenchReport) -> str:
                 _pair("Time by speed of the link", draw.crossover(charts, found), table, _MODEL)
             )
     else:
-        parts.append(_pair("Bytes on the wire", draw.wire(charts, report), results))
+        parts.append(_pair("Bytes on the wire", draw.wire(charts, report), results, stacked=True))
         parts += [f"<section>{paths}</section>", f"<section>{threads}</section>"]
     parts.append(f"<section>{_table(tables.choices(report))}</section>")
     failed = [f"<li>{escape(r.variant.label)}: {escape(r.failed)}</li>"

@@ -127,8 +127,9 @@ def implausible(scenario: Scenario, machine: Machine, runs: Sequence[Run]) -> li
     for run in runs:
         if run.ok:
             found += _hardware(run, scenario, machine)
-            found += _core(run.variant.label, "sender", run.sender)
-            found += _core(run.variant.label, "receiver", run.receiver)
+            if run.variant.method is Method.QPL:
+                found += _core(run.variant.label, "sender", run.sender)
+                found += _core(run.variant.label, "receiver", run.receiver)
             found += _ratio(run)
     found += _faults([run for run in runs if run.ok])
     first: dict[tuple[str, str], Finding] = {}

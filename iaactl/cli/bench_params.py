@@ -14,7 +14,7 @@ _PAGE = 4096
 
 
 def bytes_of(text: str, option: str) -> int:
-
+    """A size; what is none is a usage error of `option`."""
     from iaactl.model.units import parse_bytes
 
     try:
@@ -24,7 +24,7 @@ def bytes_of(text: str, option: str) -> int:
 
 
 def rate_of(text: str, option: str) -> int:
-
+    """Bytes a second; what is none is a usage error of `option`."""
     from iaactl.model.units import parse_rate
 
     try:
