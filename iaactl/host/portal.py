@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from iaactl.errors import HostError, OperationError, PermissionMissing
-from iaactl.host.system_error import errno_text
+from iaactl.errors import OperationError
 from iaactl.native._core import ffi, lib
+from iaactl.native.opening import refused
+from iaactl.native.system_error import errno_text
 from iaactl.ports import Outcome
 
 DESCRIPTOR_BYTES = COMPLETION_BYTES = 64
@@ -18,16 +19,6 @@ _WAYS = {
     lib.IAACTL_WAY_WRITE: "write",
     lib.IAACTL_WAY_ENQCMD: "enqcmd",
     lib.IAACTL_WAY_MOVDIR64B: "movdir64b",
-}
-_OPEN_HINTS = {
-    errno.EACCES: "the node belongs to another user: `iaactl list --wqs --user NAME` shows who may "
-    "open it; a profile grants it with `access`",
-    errno.EBUSY: "a dedicated work queue has one client at a time, and it has one now",
-    errno.ENODEV: "the kernel cannot bind this process's memory (SVA): IOMMU off or not capable",
-    errno.ENOSPC: "the IOMMU is in legacy mode: boot with `intel_iommu=on,sm_on`",
-    errno.EOPNOTSUPP: "this kernel has SVA disabled on x86 (a stable patch of late 2025); "
-    "no boot option brings it back, a newer kernel does",
-    errno.ENOENT: "the work queue is not enabled, or not of type user",
 }
 
 
@@ -56,14 +47,7 @@ class NativePortal:
         holder, reason = ffi.new("struct iaactl_portal **"), ffi.new("int *")
         result = lib.iaactl_portal_open(path.encode(), dedicated, reason, holder)
         if result:
-            number = -result
-            kind = PermissionMissing if number in (errno.EACCES, errno.EPERM) else HostError
-            raise kind(
-                f"{path} cannot be opened: {errno_text(number)}",
-                hint=_OPEN_HINTS.get(number),
-                errno=number,
-                path=path,
-            )
+            raise refused(path, -result)
         self._portal: Any = holder[0]
         self._buffers: list[MemoryBuffer] = []
         self.why_not_mapped = int(reason[0])

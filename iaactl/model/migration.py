@@ -44,9 +44,8 @@ class ZeroDetection(StrEnum):
 class Choice(Frozen):
     """Who does the work of method qpl, and why; for other methods the library of the method."""
 
-    backend: Backend | None = Field(description="none for the methods none, zlib and zstd")
-    compressor: str = Field(description="library or device that compresses, with its version")
-    decompressor: str = Field(description="library or device that decompresses, with its version")
+    backend: Backend | None = Field(description="null for the methods none, zlib and zstd")
+    codec: str = Field(description="library or device of this end, with its version")
     reason: str
 
 
