@@ -157,15 +157,17 @@ def zero_scan(view: memoryview, variant: str) -> ZeroScan:
 
 def zero_scan_variants() -> tuple[str, ...]:
     """Kinds of instructions that this CPU can look for zero pages with."""
-    from iaactl.errors import Unsupported
+    import mmap
+
+    from iaactl.errors import HostError
     from iaactl.multifd.codecs import zero_scan as scan
 
     found = []
-    page = memoryview(bytes(4096))
+    page = memoryview(mmap.mmap(-1, 4096))  # aligned
     for variant in ("sse2", "avx2", "avx512"):
         try:
             scan(page, variant)
-        except Unsupported:
+        except HostError:
             continue
         found.append(variant)
     return tuple(found)

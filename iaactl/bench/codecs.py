@@ -118,7 +118,7 @@ class _Bench:
         read by all, the others by one that is not the writer."""
         if _is_stream(of):
             return [of]
-        page_wise = [n for n in (*DECOMPRESSORS, "iaa") if n in self.found and not _is_stream(n)]
+        page_wise = [n for n in DECOMPRESSORS if n in self.found and not _is_stream(n)]
         if of == self.reference or of == "iaa":
             return page_wise
         return [next((name for name in page_wise if name != of), of)]
@@ -230,7 +230,7 @@ def measure(
         )
     pages = memoryview(data)
     timed = no_speed is None
-    names = [*dict.fromkeys((*COMPRESSORS, *DECOMPRESSORS)), *(["iaa"] if with_iaa else [])]
+    names = [name for name in COMPRESSORS if with_iaa or name != "iaa"]
     scans: dict[str, list[float]] = {}
     zeros: dict[str, int] = {}
     threads: dict[str, list[float]] = {}

@@ -63,7 +63,7 @@ paint();
 dark.addEventListener("change", paint);
 """
 
-_MEDIANS = "Medians; in parentheses the least and the most of the repetitions."
+_MEDIANS = "Medians over the repetitions; MIN..MAX of the total."
 _SAMPLED = "The first good run of each method, sampled every 50 ms."
 _BETTER = "Up and to the left is better. Zero pages are in no ratio."
 _MODEL = (
@@ -142,13 +142,15 @@ def html(report: BenchReport) -> str:
     charts = draw.Charts([result.variant.label for result in report.results])
     parts = [_head(report)]
     results, paths = _table(tables.results(report)), _table(tables.paths(report))
+    use = _table(tables.use(report))
     threads = _table(tables.threads(report))
     if report.no_speed is None:
         parts += [
             _pair("Time by method", draw.time(charts, report), results, _MEDIANS, stacked=True),
             _pair("Throughput over time", draw.throughput_over_time(charts, report), threads,
                   _SAMPLED),
-            _pair("Ratio against CPU", draw.cpu(charts, report), paths, _BETTER),
+            _pair("Ratio against CPU", draw.cpu(charts, report), use, _BETTER),
+            f"<section>{paths}</section>",
         ]  # fmt: skip
         if found := costs(report.scenario, report.runs):
             table = _table(_crossover_table(found))

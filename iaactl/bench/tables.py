@@ -27,14 +27,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _spread(found: Spread | None, scale: float = 1.0) -> str:
-    """`12.3`, and `12.3 (11..14)` where repetitions differ."""
-    if found is None:
-        return "-"
-    middle = number(found.median / scale)
-    if found.low == found.high:
-        return middle
-    return f"{middle} ({number(found.low / scale)}..{number(found.high / scale)})"
+def _range(found: Spread | None) -> str:
+    return "-" if found is None else f"{number(found.low)}..{number(found.high)}"
+
+
+def _decimals(found: Spread | None, scale: float = 1.0) -> str:
+    return "-" if found is None else f"{found.median / scale:.2f}"
 
 
 def _median(found: Spread | None, scale: float = 1.0) -> str:
@@ -42,37 +40,54 @@ def _median(found: Spread | None, scale: float = 1.0) -> str:
 
 
 def results(report: BenchReport) -> Table:
-    """One row a variant."""
+    """One row a variant: how long, how much."""
     timed = report.no_speed is None
     columns: list[tuple[str, bool]] = [("METHOD", False)]
     if timed:
-        columns += [("TOTAL ms", True), ("DOWN ms", True)]
+        columns += [("TOTAL ms", True), ("MIN..MAX", True), ("DOWN ms", True)]
     columns += [("ROUNDS", True), ("WIRE MiB", True), ("RATIO", True)]
     if timed:
-        columns += [("kPAGES/s", True), ("GB/s", True), ("CPU s SEND", True), ("RECV", True)]
+        columns += [("GB/s", True)]
     columns += [("VERIFIED", False)]
     rows = []
     for result in report.results:
         row = [result.variant.label]
         if timed:
-            row += [_spread(result.total_ms), _median(result.downtime_ms)]
+            row += [_median(result.total_ms), _range(result.total_ms), _median(result.downtime_ms)]
         row += [
             _median(result.rounds),
             _median(result.wire_bytes, 1 << 20),
             "-" if result.ratio is None else f"{result.ratio.median:.3f}",
         ]
         if timed:
-            row += [
-                _median(result.pages_per_s, 1000),
-                "-" if not result.guest_bytes_per_s
-                else f"{result.guest_bytes_per_s.median / 1e9:.2f}",
-                "-" if not result.sender_cpu_s else f"{result.sender_cpu_s.median:.2f}",
-                "-" if not result.receiver_cpu_s else f"{result.receiver_cpu_s.median:.2f}",
-            ]  # fmt: skip
+            row += [_decimals(result.guest_bytes_per_s, 1e9)]
         good = result.runs - result.failed
         row += ["yes" if not result.failed else f"NO: {good} of {result.runs}"]
         rows.append(tuple(row))
     return Table("Migrations", tuple(columns), tuple(rows))
+
+
+def use(report: BenchReport) -> Table:
+    """One row a variant: pages a second and the CPU time of both sides; no rows without speed."""
+    gibibytes = report.scenario.image.memory_bytes / (1 << 30)
+    columns = (
+        ("METHOD", False), ("PAGES/s", True), ("CPU s SEND", True), ("CPU s RECEIVE", True),
+        ("BOTH A GiB OF MEMORY", True),
+    )  # fmt: skip
+    rows = [
+        (
+            result.variant.label,
+            _median(result.pages_per_s),
+            _decimals(result.sender_cpu_s),
+            _decimals(result.receiver_cpu_s),
+            number((result.sender_cpu_s.median + result.receiver_cpu_s.median) / gibibytes)
+            if result.sender_cpu_s and result.receiver_cpu_s
+            else "-",
+        )
+        for result in report.results
+        if report.no_speed is None
+    ]
+    return Table("CPU time", columns, tuple(rows))
 
 
 _PATHS: tuple[tuple[str, Callable[[Side], int]], ...] = (
@@ -109,8 +124,8 @@ def choices(report: BenchReport) -> Table:
         run = next(run for run in report.runs if run.variant == result.variant)
         for name, side in (("send", run.sender), ("receive", run.receiver)):
             if side.choice is not None:
-                who = side.choice.compressor if name == "send" else side.choice.decompressor
-                rows.append((result.variant.label, name, who, side.choice.reason))
+                choice = side.choice
+                rows.append((result.variant.label, name, choice.codec, choice.reason))
     columns = (("METHOD", False), ("SIDE", False), ("BY", False), ("BECAUSE", False))
     return Table("Who compressed", columns, tuple(rows))
 
@@ -224,7 +239,7 @@ def scans(report: CodecReport) -> Table:
     ]
     if timed:
         rows += [
-            (f"two threads, {row.name}", f"{_spread(row.factor)} times one", "")
+            (f"two threads, {row.name}", f"{_median(row.factor)} times one", "")
             for row in report.threads
         ]
     columns: Sequence[tuple[str, bool]] = (("", False), ("RESULT", False), ("GB/s", True))

@@ -99,9 +99,7 @@ def _counted(total: list[dict[str, int]], method: Method) -> tuple[ChannelCounte
 def _choice(method: Method, backend: Backend) -> Choice:
     qpl = method is Method.QPL
     chosen = Backend.SOFTWARE if backend is Backend.AUTO else backend
-    return Choice(
-        backend=chosen if qpl else None, compressor="zlib", decompressor="zlib", reason="a fake"
-    )
+    return Choice(backend=chosen if qpl else None, codec="zlib", reason="a fake")
 
 
 class FakeSender:

@@ -126,7 +126,7 @@ def test_the_crossover_is_told_in_speeds_of_links() -> None:
 
 
 def iaa(path: str = "iaa", ms: float = 1000.0, *, prealloc: bool = True, **changes: int) -> Run:
-    choice = Choice(backend=Backend.IAA, compressor="IAA", decompressor="IAA", reason="asked for")
+    choice = Choice(backend=Backend.IAA, codec="IAA", reason="asked for")
     mine = make.side(path=path, choice=choice, **changes)
     return make.run(make.variant("qpl", "iaa", prealloc=prealloc), ms=ms, sender=mine,
                     receiver=mine)  # fmt: skip

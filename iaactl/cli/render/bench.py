@@ -75,6 +75,7 @@ def report_lines(report: BenchReport, *, verbose: bool) -> Lines:
     if report.interrupted:
         lines += [Text(""), Text("interrupted: what was measured until then", style="yellow")]
     lines += _titled(tables.results(report))
+    lines += _titled(tables.use(report))
     lines += _titled(tables.paths(report))
     lines += _titled(tables.choices(report))
     if verbose:
