@@ -6,6 +6,7 @@ none. Only pages with content are compressed; zero pages never reach a codec in 
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ from iaactl.model.report import Machine
 from iaactl.multifd.codecs import COMPRESSORS, DECOMPRESSORS, Compressed, Decompressed, ZeroScan
 
 _ZERO = bytes(PAGE_BYTES)
+# Beyond every cache that a core has to itself, and most of those that it shares.
+_ZEROS_BYTES = 128 << 20
 _REFERENCES = ("libqpl", "zlib")
 
 
@@ -138,6 +141,22 @@ class _Bench:
             mine.decompress_s.setdefault(reader, []).append(out.cpu_ns / 1e9)
 
 
+@dataclass(slots=True)
+class _Scans:
+    """Scans with one kind of instructions."""
+
+    memory_ns_per_page: list[float] = field(default_factory=list)
+    zeros_s: list[float] = field(default_factory=list)
+    zero_pages: int = 0
+
+    def add(self, scan: Scan, variant: str, content: memoryview, zeros: mmap.mmap) -> None:
+        """One scan of the memory and one of zeros."""
+        result = scan(content, variant)
+        self.zero_pages = result.zero_pages
+        self.memory_ns_per_page.append(result.cpu_ns / (content.nbytes // PAGE_BYTES))
+        self.zeros_s.append(scan(memoryview(zeros), variant).cpu_ns / 1e9)
+
+
 def _speeds(size: int, seconds: Sequence[float]) -> list[float]:
     return [size / s for s in seconds if s > 0]
 
@@ -231,8 +250,9 @@ def measure(
     pages = memoryview(data)
     timed = no_speed is None
     names = [name for name in COMPRESSORS if with_iaa or name != "iaa"]
-    scans: dict[str, list[float]] = {}
-    zeros: dict[str, int] = {}
+    scans: dict[str, _Scans] = {}
+    zeros = mmap.mmap(-1, _ZEROS_BYTES)
+    zeros[:] = bytes(_ZEROS_BYTES)  # written, or every page were the one zero page of the kernel
     threads: dict[str, list[float]] = {}
     interrupted = False
     bench = _Bench(pages, make, names)
@@ -243,9 +263,7 @@ def measure(
                 say(f"round {number + 1} of {rounds}: {name}")
                 bench.one(name)
             for variant in scan_variants if number % 2 == 0 else scan_variants[::-1]:
-                result = scan(image.content, variant)
-                scans.setdefault(variant, []).append(result.cpu_ns / 1e9)
-                zeros[variant] = result.zero_pages
+                scans.setdefault(variant, _Scans()).add(scan, variant, image.content, zeros)
         for name in dict.fromkeys(n for n in ("isal", bench.reference) if n in bench.found):
             say(f"two threads: {name}")
             threads[name] = _two_threads(pages, make, name, rounds)
@@ -264,10 +282,11 @@ def measure(
         zero_scan=tuple(
             ZeroScanRow(
                 variant=variant,
-                zero_pages=zeros[variant],
-                bytes_per_s=spread(_speeds(image.size, seconds)) if timed else None,
+                zero_pages=found.zero_pages,
+                memory_ns_per_page=spread(found.memory_ns_per_page) if timed else None,
+                zeros_bytes_per_s=spread(_speeds(_ZEROS_BYTES, found.zeros_s)) if timed else None,
             )
-            for variant, seconds in scans.items()
+            for variant, found in scans.items()
         ),
         threads=tuple(
             ThreadsRow(name=name, factor=spread(factors) if timed else None)

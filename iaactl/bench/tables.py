@@ -5,7 +5,7 @@ Without speed the columns of times are not there: an empty column would ask to b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from iaactl.model.codec_report import CodecReport
@@ -229,22 +229,26 @@ def decompressors(report: CodecReport) -> Table:
 
 
 def scans(report: CodecReport) -> Table:
-    """Zero pages, and two threads against one."""
+    """Looking for zero pages."""
     timed = report.no_speed is None
-    rows: list[tuple[str, ...]] = [
-        (f"zero pages, {row.variant}", f"{row.zero_pages:,} zero", *_scan_speed(row.bytes_per_s))
-        if timed
-        else (f"zero pages, {row.variant}", f"{row.zero_pages:,} zero")
-        for row in report.zero_scan
-    ]
+    columns: list[tuple[str, bool]] = [("ZERO PAGES", False), ("FOUND", True)]
     if timed:
-        rows += [
-            (f"two threads, {row.name}", f"{_median(row.factor)} times one", "")
-            for row in report.threads
-        ]
-    columns: Sequence[tuple[str, bool]] = (("", False), ("RESULT", False), ("GB/s", True))
-    return Table("Zero pages and threads", tuple(columns if timed else columns[:2]), tuple(rows))
+        columns += [("ns/PAGE", True), ("GB/s ON ZEROS", True)]
+    rows = []
+    for row in report.zero_scan:
+        cells = [row.variant, f"{row.zero_pages:,}"]
+        if timed:
+            cells += [_median(row.memory_ns_per_page), _median(row.zeros_bytes_per_s, 1e9)]
+        rows.append(tuple(cells))
+    return Table("Zero pages, one thread", tuple(columns), tuple(rows))
 
 
-def _scan_speed(found: Spread | None) -> tuple[str]:
-    return ("-" if found is None else f"{found.median / 1e9:.1f}",)
+def threads_together(report: CodecReport) -> Table:
+    """Two threads against one; no rows without speed."""
+    rows = tuple(
+        (row.name, "-" if row.factor is None else f"{row.factor.median:.2f}", _range(row.factor))
+        for row in report.threads
+        if report.no_speed is None
+    )
+    columns = (("TWO THREADS", False), ("TIMES ONE", True), ("MIN..MAX", True))
+    return Table("Two threads against one, real time", columns, rows)

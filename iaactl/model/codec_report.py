@@ -33,11 +33,16 @@ class DecompressorRow(Frozen):
 
 
 class ZeroScanRow(Frozen):
-    """Looking for zero pages, by the instructions used, over all of the memory."""
+    """Looking for zero pages, by the instructions used.
+
+    Over the memory itself nearly every page ends with its first bytes, so what counts is the time
+    a page; over zeros every byte is read, so what counts is bytes a second, from DRAM.
+    """
 
     variant: str
-    zero_pages: int
-    bytes_per_s: Spread | None
+    zero_pages: int = Field(description="found in the memory")
+    memory_ns_per_page: Spread | None
+    zeros_bytes_per_s: Spread | None
 
 
 class ThreadsRow(Frozen):

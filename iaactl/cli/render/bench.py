@@ -110,8 +110,10 @@ def codec_lines(report: CodecReport) -> Lines:
         lines += [Text(""), Text(report.no_speed, style="yellow")]
     if report.interrupted:
         lines += [Text(""), Text("interrupted: what was measured until then", style="yellow")]
-    for table in (tables.compressors(report), tables.decompressors(report), tables.scans(report)):
-        lines += _titled(table)
+    for make in (
+        tables.compressors, tables.decompressors, tables.scans, tables.threads_together
+    ):  # fmt: skip
+        lines += _titled(make(report))
     if report.left_out:
         lines.append(Text(""))
     lines += [
