@@ -38,7 +38,7 @@ class CodecPlan:
     decompress: bool
     level: int = 1
     queues: tuple[str, ...] = ()
-    block_on_fault: bool = True
+    block_on_fault: bool = False
     timeout_s: float = 10.0
 
     def fill(self, settings: Any) -> list[Any]:

@@ -83,7 +83,7 @@ class PageCodec:
         *,
         level: int = 1,
         queues: Sequence[str] = (),
-        block_on_fault: bool = True,
+        block_on_fault: bool = False,
         timeout_s: float = 10.0,
     ) -> None:
         if name not in COMPRESSORS:

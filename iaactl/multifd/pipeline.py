@@ -47,7 +47,7 @@ class SendOptions:
     block: str = "pc.ram"
     uuid: bytes = bytes(16)
     queues: Sequence[str] = ()
-    block_on_fault: bool = True
+    block_on_fault: bool = False
     timeout_s: float = 10.0
 
 
@@ -64,7 +64,7 @@ class ReceiveOptions:
     block: str = "pc.ram"
     uuid: bytes = bytes(16)
     queues: Sequence[str] = ()
-    block_on_fault: bool = True
+    block_on_fault: bool = False
     timeout_s: float = 10.0
 
 

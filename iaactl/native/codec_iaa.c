@@ -60,10 +60,12 @@ static void describe(struct iaa_codec *codec, uint32_t slot, const struct iaactl
 		put_u64(d + AECS_AT, (uintptr_t)codec->aecs);
 }
 
-/* Offer a job to each queue once, beginning with the next in turn. */
+/* Offer a job to each queue once, beginning with the next in turn: -EAGAIN when one was merely full,
+ * else the error of the last. */
 static int offer(struct iaa_codec *codec, uint32_t slot)
 {
-	int err = -EAGAIN, other = 0;
+	bool full = false;
+	int err = -EAGAIN;
 	uint32_t i;
 
 	for (i = 0; i < codec->queue_count; i++) {
@@ -75,11 +77,11 @@ static int offer(struct iaa_codec *codec, uint32_t slot)
 			codec->next = (queue + 1) % codec->queue_count;
 			return 0;
 		}
-		if (err != -EAGAIN)
-			other = err;
+		full |= err == -EAGAIN;
+		/* A queue that is gone must show, even where others do its work. */
+		codec->base.events.job_failures += err != -EAGAIN;
 	}
-	/* A queue that is gone is worse than one that is full only if none is merely full. */
-	return codec->queue_count == 1 ? err : err == -EAGAIN ? -EAGAIN : other;
+	return full ? -EAGAIN : err;
 }
 
 /* Submit, or let the fallback do the page now. */
@@ -96,7 +98,6 @@ static int begin(struct iaa_codec *codec, uint32_t slot, struct iaactl_page *pag
 	}
 	if (!err)
 		return 0;
-	codec->base.events.job_failures += err != -EAGAIN;
 	return codec->fallback->run(codec->fallback, page, 1, &ignored);
 }
 
