@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iaactl.applier import Applier, Progress
+from iaactl.errors import IaactlError
 from iaactl.inventory import build
 from iaactl.model.device import Inventory
 from iaactl.model.facts import User
@@ -115,19 +116,29 @@ def supply(user: User, socket: int | None) -> Supply:
     return of(inventory(), user, socket, is_character_device)
 
 
-def machine(found: Supply) -> Machine:
-    """What a benchmark of this machine says about it."""
+def machine(found: Supply, libraries: tuple[Library, ...]) -> Machine:
+    """What a benchmark of this machine says about it; opens each queue once, to see the way in."""
     from iaactl import __version__
     from iaactl.host.machine import cpu_model, kernel, usable_cpus
     from iaactl.model.report import Machine
+
+    def way(path: str) -> str | None:
+        try:
+            portal = open_portal(path, False)
+        except IaactlError:
+            return None  # why is told by those who need the queue
+        try:
+            return portal.way
+        finally:
+            portal.close()
 
     return Machine(
         cpu=cpu_model(),
         cpus=usable_cpus(),
         kernel=kernel(),
         iaactl=__version__,
-        libraries=libraries(),
-        queues=found.queues,
+        libraries=libraries,
+        queues=tuple(queue.model_copy(update={"way": way(queue.path)}) for queue in found.queues),
         devices_per_socket=found.devices_per_socket,
         queues_left_out=found.why_none,
     )

@@ -181,7 +181,8 @@ def facts(report: BenchReport) -> list[tuple[str, str]]:
         ("libraries", ", ".join(
             f"{lib.name} {lib.version or ''}".strip() for lib in machine.libraries
             if lib.missing is None) or "none"),
-        ("queues", ", ".join(queue.wq for queue in machine.queues)
+        ("queues", ", ".join(f"{queue.wq} by {queue.way or 'no way in'}"
+                             for queue in machine.queues)
                    or (machine.queues_left_out or "none")),
     ]  # fmt: skip
 

@@ -179,9 +179,9 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
         charts.check()
     user = _user(options["user_name"])
     supply = runtime.supply(user, options["socket"])
-    machine = runtime.machine(supply)
+    libraries = runtime.libraries()
     preallocs = [True, False] if options["compare_prealloc"] else [options["prealloc"]]
-    chosen, left_out = variants(methods, backends, preallocs, machine.libraries, supply)
+    chosen, left_out = variants(methods, backends, preallocs, libraries, supply)
     if not chosen:
         raise HostError("no method can be measured here", hint="install zlib or libzstd")
     used = any(v.backend in ("iaa", "auto") for v in chosen)
@@ -189,6 +189,7 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
     image = _image(options["memory"], options["pid"], options["size"], options["seed"])
     if options["user_name"]:
         runtime.become(user)
+    machine = runtime.machine(supply, libraries)
     settings = _settings(options, image.size // _PAGE, supply)
     engine = runtime.page_engine()
     no_speed = supply.no_speed if used else None
@@ -274,7 +275,7 @@ def _listen(ctx: click.Context, output: Output, options: dict[str, Any]) -> int:
     settings = Settings(
         queues=supply.paths, block_on_fault=supply.block_on_fault, timeout_s=options["timeout"]
     )
-    machine = runtime.machine(supply)
+    machine = runtime.machine(supply, runtime.libraries())
     host = Host(
         most_bytes=most,
         backend=backend,
@@ -329,7 +330,7 @@ def _codecs(output: Output, options: dict[str, Any]) -> int:
         runtime.become(user)
     report = measure(
         image,
-        runtime.machine(supply),
+        runtime.machine(supply, runtime.libraries()),
         runtime.codec_maker(supply, options["timeout"]),
         runtime.zero_scan,
         runtime.zero_scan_variants(),

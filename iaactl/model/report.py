@@ -79,6 +79,7 @@ class Queue(Frozen):
     socket: int | None
     size_entries: int
     is_device: bool = Field(description="the node is a character device")
+    way: str | None = Field(None, description="enqcmd, movdir64b or write: how descriptors go in")
 
 
 class Machine(Frozen):
