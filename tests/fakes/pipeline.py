@@ -1,7 +1,8 @@
 """A page engine in Python: real sockets and threads, a format of its own, no speed.
 
 `spoil` changes a page on its way; `refuse` holds (method, backend) pairs that cannot be had;
-`stall` makes a sender wait in its round until it is interrupted.
+`slow_s` is how long a round takes at least; `always_dirty` is what every memory says of its dirty
+pages; `cut` interrupts the first round of the n-th sender, counted from 1, at its end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _ZERO = bytes(PAGE_BYTES)
 
 
 class FakeMemory:
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, always_dirty: int | None = None) -> None:
+        self._always_dirty = always_dirty
         self.data = bytearray(size_bytes)
         self.size = size_bytes
         self.pages = size_bytes // PAGE_BYTES
@@ -39,7 +41,7 @@ class FakeMemory:
         self.dirty = set(range(self.pages))
 
     def dirty_pages(self) -> int:
-        return len(self.dirty)
+        return len(self.dirty) if self._always_dirty is None else self._always_dirty
 
     def take(self) -> list[int]:
         with self.lock:
@@ -141,13 +143,14 @@ class FakeSender:
         self._add(channel, normal_pages=1, payload_bytes=len(packed), codec_ns=1000)
 
     def round(self) -> int:
-        while self._engine.stall:
-            time.sleep(0.01)
+        time.sleep(self._engine.slow_s)
         pages = self._memory.take()
         for page in pages:
             self._page(page % len(self._fds), page)
         for channel in range(len(self._fds)):
             self._write(channel, _HEAD.pack(_SYNC, 0, 0))
+        if self._engine.senders == self._engine.cut:
+            raise KeyboardInterrupt
         return len(pages)
 
     def counters(self) -> tuple[ChannelCounters, ...]:
@@ -249,15 +252,20 @@ class FakeEngine:
         *,
         spoil: int | None = None,
         refuse: Sequence[tuple[Method, Backend]] = (),
-        stall: bool = False,
+        slow_s: float = 0,
+        always_dirty: int | None = None,
+        cut: int = 0,
     ) -> None:
         self.spoil = spoil
         self.refuse = refuse
-        self.stall = stall
+        self.slow_s = slow_s
+        self.always_dirty = always_dirty
+        self.cut = cut
+        self.senders = 0
         self.memories: list[FakeMemory] = []
 
     def memory(self, size_bytes: int, *, prealloc: bool) -> FakeMemory:
-        self.memories.append(FakeMemory(size_bytes))
+        self.memories.append(FakeMemory(size_bytes, self.always_dirty))
         return self.memories[-1]
 
     def first_difference(self, one: FakeMemory, other: FakeMemory) -> int | None:
@@ -273,6 +281,7 @@ class FakeEngine:
         return FakeDirtier(memory, pages_per_s, pages)
 
     def sender(self, memory: FakeMemory, fds: Sequence[int], options: SendOptions) -> FakeSender:
+        self.senders += 1
         return FakeSender(self, memory, fds, options)
 
     def receiver(
