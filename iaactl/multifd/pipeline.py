@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ class Sender:
         self._memory = memory
         self._channels = len(fds)
         self._counters: tuple[ChannelCounters, ...] = ()
+        self._running, self._reading = threading.Lock(), threading.Lock()
 
     def round(self) -> int:
         """Take the dirty bitmap, send those pages, then SYNC on every channel; pages sent.
@@ -115,17 +117,18 @@ class Sender:
         `close`, or until the next `round`, which first completes the one interrupted and counts
         both. Raises StreamError when a channel fails; the sender is then only good for `close`.
         """
-        handle = self._open()
-        sent = 0
-        result = lib.iaactl_sender_begin(handle)
-        if result == -errno.EBUSY:
-            sent = self._wait()
+        with self._running:
+            handle = self._open()
+            sent = 0
             result = lib.iaactl_sender_begin(handle)
-        if result == -errno.EPROTO:
-            raise self._failure()
-        if result:
-            raise OperationError(f"no round can begin: {errno_text(-result)}")
-        return sent + self._wait()
+            if result == -errno.EBUSY:
+                sent = self._wait()
+                result = lib.iaactl_sender_begin(handle)
+            if result == -errno.EPROTO:
+                raise self._failure()
+            if result:
+                raise OperationError(f"no round can begin: {errno_text(-result)}")
+            return sent + self._wait()
 
     def _wait(self) -> int:
         pages = ffi.new("uint64_t *")
@@ -133,6 +136,8 @@ class Sender:
             result = lib.iaactl_sender_wait(self._open(), _SLICE_MS, pages)
             if not result:
                 return int(pages[0])
+            if result == -errno.ECANCELED:
+                raise OperationError("the round was cancelled")
             if result != -errno.EAGAIN:
                 raise self._failure()
 
@@ -148,10 +153,11 @@ class Sender:
 
     def counters(self) -> tuple[ChannelCounters, ...]:
         """One for each channel; may be called from another thread while a round runs."""
-        if self._handle is not None:
-            self._counters = _counters(
-                self._channels, lambda n, to: lib.iaactl_sender_counters(self._handle, n, to)
-            )
+        with self._reading:
+            if self._handle is not None:
+                self._counters = _counters(
+                    self._channels, lambda n, to: lib.iaactl_sender_counters(self._handle, n, to)
+                )
         return self._counters
 
     @property
@@ -161,18 +167,27 @@ class Sender:
 
     def finish(self) -> None:
         """Shut the writing side of every socket down and join the threads; counters stay."""
-        result = lib.iaactl_sender_finish(self._open())
+        with self._running:
+            result = lib.iaactl_sender_finish(self._open())
         if result == -errno.EPROTO:
             raise self._failure()
         if result:
             raise OperationError("the sender was finished in the middle of a round")
 
+    def cancel(self) -> None:
+        """Give up what runs, from any thread: whoever waits gets an OperationError."""
+        with self._reading:
+            if self._handle is not None:
+                lib.iaactl_sender_cancel(self._handle)
+
     def close(self) -> None:
-        """Cancel what runs, join the threads, free everything. Takes no longer than a packet."""
-        if self._handle is not None:
-            self.counters()
-            lib.iaactl_sender_destroy(self._handle)
-            self._handle = None
+        """Cancel what runs, join the threads, free everything; counters stay."""
+        self.counters()
+        self.cancel()
+        with self._running, self._reading:
+            if self._handle is not None:
+                lib.iaactl_sender_destroy(self._handle)
+                self._handle = None
 
     def __enter__(self) -> Sender:
         return self
@@ -248,6 +263,7 @@ class Receiver:
         self._memories = tuple(blocks.values())
         self._channels = len(fds)
         self._counters: tuple[ChannelCounters, ...] = ()
+        self._running, self._reading = threading.Lock(), threading.Lock()
 
     def start(self) -> None:
         """Start the threads."""
@@ -275,7 +291,10 @@ class Receiver:
         deadline = time.monotonic() + timeout_s
         while True:
             left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            result = wait(min(left_ms, _SLICE_MS))
+            with self._running:
+                result = wait(min(left_ms, _SLICE_MS))
+            if result == -errno.ECANCELED:
+                raise OperationError("the receiver was cancelled")
             if result == -errno.EPROTO:
                 defect = new_defect()
                 lib.iaactl_receiver_defect(self._open(), defect)
@@ -306,11 +325,12 @@ class Receiver:
 
     def counters(self) -> tuple[ChannelCounters, ...]:
         """One for each fd, `channel` from the hand-shake, -1 before it."""
-        if self._handle is not None:
-            self._counters = _counters(
-                self._channels,
-                lambda n, to: lib.iaactl_receiver_counters(self._handle, n, ffi.NULL, to),
-            )
+        with self._reading:
+            if self._handle is not None:
+                self._counters = _counters(
+                    self._channels,
+                    lambda n, to: lib.iaactl_receiver_counters(self._handle, n, ffi.NULL, to),
+                )
         return self._counters
 
     @property
@@ -318,12 +338,20 @@ class Receiver:
         """Who decompresses, and why."""
         return self._choice
 
+    def cancel(self) -> None:
+        """Give up what runs, from any thread: whoever waits gets an OperationError."""
+        with self._reading:
+            if self._handle is not None:
+                lib.iaactl_receiver_cancel(self._handle)
+
     def close(self) -> None:
-        """Cancel what runs, join the threads, free everything."""
-        if self._handle is not None:
-            self.counters()
-            lib.iaactl_receiver_destroy(self._handle)
-            self._handle = None
+        """Cancel what runs, join the threads, free everything; counters stay."""
+        self.counters()
+        self.cancel()
+        with self._running, self._reading:
+            if self._handle is not None:
+                lib.iaactl_receiver_destroy(self._handle)
+                self._handle = None
 
     def __enter__(self) -> Receiver:
         return self

@@ -54,19 +54,22 @@ int iaactl_memory_create(uint64_t size, bool prealloc, struct iaactl_memory **re
 	memory->words = (memory->pages + WORD_BITS - 1) / WORD_BITS;
 	memory->dirty = calloc(memory->words, sizeof(*memory->dirty));
 	memory->received = calloc(memory->words, sizeof(*memory->received));
-	memory->mapped = size + HUGE_BYTES;
-	memory->mapping = mmap(NULL, memory->mapped, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* A page that cannot be touched on either side, besides what alignment takes. */
+	memory->mapped = size + HUGE_BYTES + 2 * IAACTL_PAGE_BYTES;
+	memory->mapping = mmap(NULL, memory->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			       -1, 0);
 	if (!memory->dirty || !memory->received || memory->mapping == MAP_FAILED) {
 		err = -ENOMEM;
 	} else {
-		uintptr_t start = (uintptr_t)memory->mapping;
+		uintptr_t start = (uintptr_t)memory->mapping + IAACTL_PAGE_BYTES;
 
 		start = (start + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
 		memory->base = (uint8_t *)start;
+		if (mprotect(memory->base, size, PROT_READ | PROT_WRITE))
+			err = -errno;
 		/* Advice: a kernel without huge pages refuses it, and works. */
 		(void)madvise(memory->base, size, MADV_HUGEPAGE);
-		if (prealloc)
+		if (!err && prealloc)
 			err = fault_in(memory);
 	}
 	if (err) {

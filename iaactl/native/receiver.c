@@ -189,19 +189,25 @@ int iaactl_receiver_start(struct iaactl_receiver *receiver)
 	return err;
 }
 
-void iaactl_receiver_destroy(struct iaactl_receiver *receiver)
+void iaactl_receiver_cancel(struct iaactl_receiver *receiver)
 {
 	uint64_t one = 1;
-	uint32_t i;
 
-	if (!receiver)
-		return;
 	pthread_mutex_lock(&receiver->lock);
 	receiver->stop = true;
 	if (receiver->cancel >= 0)
 		(void)!write(receiver->cancel, &one, sizeof(one));
 	pthread_cond_broadcast(&receiver->changed);
 	pthread_mutex_unlock(&receiver->lock);
+}
+
+void iaactl_receiver_destroy(struct iaactl_receiver *receiver)
+{
+	uint32_t i;
+
+	if (!receiver)
+		return;
+	iaactl_receiver_cancel(receiver);
 	for (i = 0; i < receiver->count; i++) {
 		struct iaactl_receive_channel *channel = &receiver->channels[i];
 
@@ -241,12 +247,12 @@ int iaactl_receiver_wait_sync(struct iaactl_receiver *receiver, uint64_t sync, u
 
 	pthread_mutex_lock(&receiver->lock);
 	while (reached_by_all(receiver) < sync && !receiver->defect.kind && !all_ended(receiver) &&
-	       !late)
+	       !receiver->stop && !late)
 		late = pthread_cond_timedwait(&receiver->changed, &receiver->lock, &until);
 	if (receiver->defect.kind)
 		err = -EPROTO;
 	else if (reached_by_all(receiver) < sync)
-		err = all_ended(receiver) ? -ENODATA : -EAGAIN;
+		err = all_ended(receiver) ? -ENODATA : receiver->stop ? -ECANCELED : -EAGAIN;
 	pthread_mutex_unlock(&receiver->lock);
 	return err;
 }
@@ -266,12 +272,12 @@ int iaactl_receiver_wait_end(struct iaactl_receiver *receiver, uint32_t ms)
 	int err = 0, late = 0;
 
 	pthread_mutex_lock(&receiver->lock);
-	while (!all_ended(receiver) && !receiver->defect.kind && !late)
+	while (!all_ended(receiver) && !receiver->defect.kind && !receiver->stop && !late)
 		late = pthread_cond_timedwait(&receiver->changed, &receiver->lock, &until);
 	if (receiver->defect.kind)
 		err = -EPROTO;
 	else if (!all_ended(receiver))
-		err = -EAGAIN;
+		err = receiver->stop ? -ECANCELED : -EAGAIN;
 	pthread_mutex_unlock(&receiver->lock);
 	return err;
 }

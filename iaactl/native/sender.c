@@ -148,10 +148,9 @@ int iaactl_sender_create(struct iaactl_memory *memory, const int *fds, uint32_t 
 	return 0;
 }
 
-static void join(struct iaactl_sender *sender, bool cancel)
+static void order_stop(struct iaactl_sender *sender, bool cancel)
 {
 	uint64_t one = 1;
-	uint32_t i;
 
 	pthread_mutex_lock(&sender->lock);
 	sender->stop = true;
@@ -159,6 +158,18 @@ static void join(struct iaactl_sender *sender, bool cancel)
 		(void)!write(sender->cancel, &one, sizeof(one));
 	pthread_cond_broadcast(&sender->changed);
 	pthread_mutex_unlock(&sender->lock);
+}
+
+void iaactl_sender_cancel(struct iaactl_sender *sender)
+{
+	order_stop(sender, true);
+}
+
+static void join(struct iaactl_sender *sender, bool cancel)
+{
+	uint32_t i;
+
+	order_stop(sender, cancel);
 	for (i = 0; i < sender->count; i++) {
 		if (sender->channels[i].started)
 			pthread_join(sender->channels[i].thread, NULL);
@@ -220,12 +231,12 @@ int iaactl_sender_wait(struct iaactl_sender *sender, uint32_t ms, uint64_t *ret)
 	int err = 0, late = 0;
 
 	pthread_mutex_lock(&sender->lock);
-	while (sender->behind && !sender->defect.kind && !late)
+	while (sender->behind && !sender->defect.kind && !sender->stop && !late)
 		late = pthread_cond_timedwait(&sender->changed, &sender->lock, &until);
 	if (sender->defect.kind)
 		err = -EPROTO;
 	else if (sender->behind)
-		err = -EAGAIN;
+		err = sender->stop ? -ECANCELED : -EAGAIN;
 	else
 		*ret = sender->pages;
 	pthread_mutex_unlock(&sender->lock);

@@ -33,14 +33,17 @@ void iaactl_receiver_destroy(struct iaactl_receiver *receiver);
 /* Start the threads, once. */
 int iaactl_receiver_start(struct iaactl_receiver *receiver);
 
+/* Give up what runs, from any thread: waits end with -ECANCELED. */
+void iaactl_receiver_cancel(struct iaactl_receiver *receiver);
+
 /* Wait at most `ms` until every channel has passed `sync` SYNCs: 0, -EAGAIN, -EPROTO when a channel
- * failed, -ENODATA when all have ended without. */
+ * failed, -ENODATA when all have ended without, -ECANCELED. */
 int iaactl_receiver_wait_sync(struct iaactl_receiver *receiver, uint64_t sync, uint32_t ms);
 
 /* With `hold`: let the channels go on behind SYNC number `sync`. */
 void iaactl_receiver_release(struct iaactl_receiver *receiver, uint64_t sync);
 
-/* Wait at most `ms` until every channel has ended: 0, -EAGAIN, -EPROTO. */
+/* Wait at most `ms` until every channel has ended: 0, -EAGAIN, -EPROTO, -ECANCELED. */
 int iaactl_receiver_wait_end(struct iaactl_receiver *receiver, uint32_t ms);
 
 /* The first failure; kind NONE without one. */

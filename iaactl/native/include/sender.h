@@ -34,8 +34,11 @@ void iaactl_sender_destroy(struct iaactl_sender *sender);
 int iaactl_sender_begin(struct iaactl_sender *sender);
 
 /* Wait for the round, at most `ms`: 0 with its pages in `ret`, -EAGAIN when it still runs, -EPROTO
- * when a channel failed. */
+ * when a channel failed, -ECANCELED. */
 int iaactl_sender_wait(struct iaactl_sender *sender, uint32_t ms, uint64_t *ret);
+
+/* Give up what runs, from any thread: a wait for the round ends with -ECANCELED. */
+void iaactl_sender_cancel(struct iaactl_sender *sender);
 
 /* End the threads, which must be between rounds (else they are given up, -ECANCELED), and shut down
  * the writing side of sockets. */
