@@ -32,7 +32,8 @@ _MEANINGS = {
     ExitCode.CANNOT_HERE: "this machine, or this user, cannot do that",
     ExitCode.LEFT_CHANGED: "the machine was changed and could not be put back; "
     "`iaactl restore` tries again",
-    ExitCode.VERDICT_NO: "the verdict is no (verify, doctor, selftest, plan --detailed-exitcode)",
+    ExitCode.VERDICT_NO: "the verdict is no (verify, doctor, selftest, "
+    "migrate-bench, plan --detailed-exitcode)",
     ExitCode.BUG: "a bug in iaactl, please report it",
     ExitCode.INTERRUPTED: "interrupted",
 }

@@ -25,6 +25,8 @@ def commands() -> str:
     for name, (_, text) in COMMANDS.items():
         command = cli.get_command(context, name)
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                lines.append(f"| `iaactl {name}` | {text} |")
             for child, part in command.commands.items():
                 lines.append(f"| `iaactl {name} {child}` | {part.get_short_help_str(100)} |")
         else:
