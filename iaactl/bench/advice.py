@@ -30,8 +30,20 @@ def _seconds(ms: float) -> str:
     return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms"
 
 
+def _fair(variants: Sequence[Variant]) -> set[Variant]:
+    """Those to compare with each other: where both were measured, with preallocated memory."""
+    return {
+        variant
+        for variant in variants
+        if variant.prealloc or variant.model_copy(update={"prealloc": True}) not in variants
+    }
+
+
 def _winner(scenario: Scenario, results: Sequence[VariantResult]) -> Iterator[Finding]:
-    timed = [(r.total_ms.median, r) for r in results if r.total_ms is not None]
+    fair = _fair([r.variant for r in results])
+    timed = [
+        (r.total_ms.median, r) for r in results if r.total_ms is not None and r.variant in fair
+    ]
     if len(timed) < 2:
         return
     timed.sort(key=lambda pair: pair[0])
@@ -204,9 +216,13 @@ def _wrong(runs: Sequence[Run]) -> Iterator[Finding]:
 
 
 def costs(scenario: Scenario, runs: Sequence[Run]) -> list[Cost]:
-    """What each variant needs, in the order in which they first ran; none without times."""
+    """What each variant needs, in the order in which they first ran; none without times.
+
+    Of a variant measured both ways only the one with preallocated memory.
+    """
     variants: list[Variant] = list(dict.fromkeys(run.variant for run in runs))
-    return [found for v in variants if (found := cost(v, runs, scenario)) is not None]
+    fair = _fair(variants)
+    return [found for v in variants if v in fair and (found := cost(v, runs, scenario)) is not None]
 
 
 def advise(

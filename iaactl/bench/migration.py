@@ -78,6 +78,7 @@ class _Sampler:
         self._observe = observe
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="samples")
+        self.take()
         self._thread.start()
 
     def _watch(self) -> None:

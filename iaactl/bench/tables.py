@@ -27,8 +27,8 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _range(found: Spread | None) -> str:
-    return "-" if found is None else f"{number(found.low)}..{number(found.high)}"
+def _range(found: Spread | None, scale: float = 1.0) -> str:
+    return "-" if found is None else f"{number(found.low / scale)}..{number(found.high / scale)}"
 
 
 def _decimals(found: Spread | None, scale: float = 1.0) -> str:
@@ -44,16 +44,20 @@ def results(report: BenchReport) -> Table:
     timed = report.no_speed is None
     columns: list[tuple[str, bool]] = [("METHOD", False)]
     if timed:
-        columns += [("TOTAL ms", True), ("MIN..MAX", True), ("DOWN ms", True)]
+        columns += [("TOTAL s", True), ("MIN..MAX", True), ("DOWN ms", True)]
     columns += [("ROUNDS", True), ("WIRE MiB", True), ("RATIO", True)]
     if timed:
         columns += [("GB/s", True)]
-    columns += [("VERIFIED", False)]
+    columns += [("SAME", False)]
     rows = []
     for result in report.results:
         row = [result.variant.label]
         if timed:
-            row += [_median(result.total_ms), _range(result.total_ms), _median(result.downtime_ms)]
+            row += [
+                _median(result.total_ms, 1000),
+                _range(result.total_ms, 1000),
+                _median(result.downtime_ms),
+            ]
         row += [
             _median(result.rounds),
             _median(result.wire_bytes, 1 << 20),
@@ -98,7 +102,7 @@ _PATHS: tuple[tuple[str, Callable[[Side], int]], ...] = (
     ("ZERO", lambda side: side.zero_pages),
     ("RETRIES", lambda side: side.busy_retries),
     ("FAULTS", lambda side: side.faults),
-    ("FAILED JOBS", lambda side: side.job_failures),
+    ("FAILED", lambda side: side.job_failures),
 )
 
 

@@ -144,6 +144,15 @@ def test_prealloc_is_measured_or_published_and_says_which() -> None:
     assert "IAA-B003" not in codes([ZSTD])
 
 
+def test_who_wins_is_asked_among_those_with_preallocated_memory() -> None:
+    cold = [run.model_copy(update={"variant": run.variant.model_copy(update={"prealloc": False})})
+            for run in (NONE, ZSTD)]  # fmt: skip
+    found = codes([ZSTD, NONE, *cold])
+    for code in ("IAA-B001", "IAA-B002"):
+        assert "no prealloc" not in found[code].sentence
+    assert "none, no prealloc ends first" in codes([ZSTD, cold[0]])["IAA-B001"].sentence
+
+
 def test_channels_are_held_against_the_devices_of_the_socket() -> None:
     assert codes([iaa()], devices=4)["IAA-B004"].severity is Severity.OK
     found = codes([iaa()], devices=2)["IAA-B004"]
