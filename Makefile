@@ -25,6 +25,10 @@ packages:
 	command -v accel-config >/dev/null || need accel-config; \
 	[ -e /usr/include/accel-config/libaccel_config.h ] || need libaccel-config-dev; \
 	[ -e /usr/include/uuid/uuid.h ] || need uuid-dev; \
+	[ -e /usr/include/isa-l/igzip_lib.h ] || need "libisal-dev libisal2"; \
+	[ -e /usr/include/libdeflate.h ] || need libdeflate-dev; \
+	[ -e /usr/include/zlib.h ] || need zlib1g-dev; \
+	[ -e /usr/include/zstd.h ] || need libzstd-dev; \
 	command -v lspci >/dev/null || [ -x /usr/bin/lspci ] || need pciutils; \
 	command -v udevadm >/dev/null || [ -x /usr/bin/udevadm ] || need udev; \
 	ldconfig -p 2>/dev/null | grep -q libfuse3 || [ -e /sbin/mount.fuse3 ] || need fuse3; \
@@ -39,7 +43,7 @@ packages:
 $(VENV)/.ready: pyproject.toml $(wildcard iaactl/native/*) $(wildcard iaactl/native/include/*) | packages
 	[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv $(VENV)
 	$(PYTHON) -m pip install -q --disable-pip-version-check 'pip>=25.1'
-	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[sim]' --group dev
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[sim,html]' --group dev
 	touch $@
 
 .PHONY: packages

@@ -32,7 +32,8 @@ _MEANINGS = {
     ExitCode.CANNOT_HERE: "this machine, or this user, cannot do that",
     ExitCode.LEFT_CHANGED: "the machine was changed and could not be put back; "
     "`iaactl restore` tries again",
-    ExitCode.VERDICT_NO: "the verdict is no (verify, doctor, selftest, plan --detailed-exitcode)",
+    ExitCode.VERDICT_NO: "the verdict is no (verify, doctor, selftest, "
+    "migrate-bench, plan --detailed-exitcode)",
     ExitCode.BUG: "a bug in iaactl, please report it",
     ExitCode.INTERRUPTED: "interrupted",
 }
@@ -101,6 +102,15 @@ class DeviceCommandFailed(OperationError):
 
 class Busy(OperationError):
     """Somebody else works on the same devices."""
+
+
+class StreamError(OperationError):
+    """A migration channel failed; `facts` hold `channel`, `packet`, `offset` (bytes into the
+    channel) and `reason`, None where there is none."""
+
+
+class PeerError(OperationError):
+    """The other host of a benchmark is gone, is silent, or refused."""
 
 
 class StalePlan(OperationError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iaactl.applier import Applier, Progress
+from iaactl.errors import IaactlError
 from iaactl.inventory import build
 from iaactl.model.device import Inventory
 from iaactl.model.facts import Facts, Probe, User
@@ -15,6 +16,14 @@ from iaactl.ports import Audit, DeviceTree, Events, Files, NodeAccess, Portal
 
 if TYPE_CHECKING:
     from iaactl.host.archive import RecordingFiles
+
+if TYPE_CHECKING:
+    from iaactl.bench.codecs import MakeCodec
+    from iaactl.bench.engine import Engine
+    from iaactl.bench.supply import Supply
+    from iaactl.model.report import Library, Machine
+    from iaactl.multifd.capture import CaptureSummary
+    from iaactl.multifd.codecs import ZeroScan
 
 STATE_DIRECTORY = Path("/run/iaactl")
 
@@ -85,6 +94,119 @@ def open_portal(path: str, dedicated: bool) -> Portal:
     from iaactl.host.portal import NativePortal
 
     return NativePortal(path, dedicated=dedicated)
+
+
+def page_engine() -> Engine:
+    """Memories and migration channels of the native core."""
+    from iaactl.multifd.engine import NativeEngine
+
+    return NativeEngine()
+
+
+def libraries() -> tuple[Library, ...]:
+    """Codec libraries that the page engine can use, here or not."""
+    from iaactl.model.report import Library
+    from iaactl.multifd.codecs import available
+
+    return tuple(
+        Library(
+            name=found.name,
+            version=found.version or None,
+            path=found.path or None,
+            missing=found.why_not or None,
+        )
+        for found in available()
+    )
+
+
+def supply(user: User, socket: int | None) -> Supply:
+    """Work queues that `user` could compress with."""
+    from iaactl.bench.supply import supply as of
+    from iaactl.host.machine import is_character_device
+
+    return of(inventory(), user, socket, is_character_device)
+
+
+def machine(found: Supply, libraries: tuple[Library, ...]) -> Machine:
+    """What a benchmark of this machine says about it; opens each queue once, to see the way in."""
+    from iaactl import __version__
+    from iaactl.host.machine import cpu_model, kernel, usable_cpus
+    from iaactl.model.report import Machine
+
+    def way(path: str) -> str | None:
+        try:
+            portal = open_portal(path, False)
+        except IaactlError:
+            return None  # why is told by those who need the queue
+        try:
+            return portal.way
+        finally:
+            portal.close()
+
+    return Machine(
+        cpu=cpu_model(),
+        cpus=usable_cpus(),
+        kernel=kernel(),
+        iaactl=__version__,
+        libraries=libraries,
+        queues=tuple(queue.model_copy(update={"way": way(queue.path)}) for queue in found.queues),
+        devices_per_socket=found.devices_per_socket,
+        queues_left_out=found.why_none,
+    )
+
+
+def codec_maker(found: Supply, timeout_s: float) -> MakeCodec:
+    """Makes page codecs by name; `iaa` uses the queues found."""
+    from iaactl.multifd.codecs import PageCodec
+
+    def make(name: str) -> PageCodec:
+        return PageCodec(
+            name,
+            queues=found.paths,
+            block_on_fault=found.block_on_fault,
+            timeout_s=timeout_s,
+        )
+
+    return make
+
+
+def zero_scan(view: memoryview, variant: str) -> ZeroScan:
+    """Count zero pages with the instructions of one kind."""
+    from iaactl.multifd.codecs import zero_scan as scan
+
+    return scan(view, variant)
+
+
+def zero_scan_variants() -> tuple[str, ...]:
+    """Kinds of instructions that this CPU can look for zero pages with."""
+    import mmap
+
+    from iaactl.errors import HostError
+    from iaactl.multifd.codecs import zero_scan as scan
+
+    found = []
+    page = memoryview(mmap.mmap(-1, 4096))  # aligned
+    for variant in ("sse2", "avx2", "avx512"):
+        try:
+            scan(page, variant)
+        except HostError:
+            continue
+        found.append(variant)
+    return tuple(found)
+
+
+def decode_capture(directory: Path) -> CaptureSummary:
+    """What the recorded channels of a migration hold."""
+    from iaactl.multifd.capture import decode_capture as decode
+
+    return decode(directory)
+
+
+def available_bytes() -> int | None:
+    """Memory that can be taken without swapping; None where that is not known."""
+    from iaactl.host.machine import available_bytes as now
+
+    return now()
 
 
 def become(user: User) -> None:

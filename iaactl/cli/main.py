@@ -28,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("iaactl.cli.restore", "Put back what an earlier run changed."),
     "doctor": ("iaactl.cli.doctor", "Find out why IAA does not work here, and what to do next."),
     "selftest": ("iaactl.cli.selftest", "Prove work queues with real operations."),
+    "migrate-bench": (
+        "iaactl.cli.migrate_bench",
+        "Measure live migration on IAA and in software, side by side.",
+    ),
     "profile": ("iaactl.cli.profile", "List, validate, import and export profiles."),
     "schema": ("iaactl.cli.schema", "Print the JSON Schema of a --json document."),
     "sim": ("iaactl.cli.sim", "Run commands in a simulated machine with IAA devices."),

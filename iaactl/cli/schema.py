@@ -18,6 +18,9 @@ NAMES = (
     "selftest",
     "diagnosis",
     "code",
+    "bench",
+    "codecs",
+    "capture",
     "profile",
     "profiles",
     "machines",
@@ -57,10 +60,13 @@ def _data_type(name: str) -> Any:
         WorkQueuesDocument,
     )
     from iaactl.doctor.diagnosis import Diagnosis
+    from iaactl.model.codec_report import CodecReport
     from iaactl.model.codes import Code
     from iaactl.model.device import Inventory
     from iaactl.model.plan import Plan
     from iaactl.model.profile import Profile
+    from iaactl.model.report import BenchReport
+    from iaactl.multifd.capture import CaptureSummary
     from iaactl.selftest.report import SelftestReport
 
     return {
@@ -73,6 +79,9 @@ def _data_type(name: str) -> Any:
         "selftest": SelftestReport,
         "diagnosis": Diagnosis,
         "code": Code,
+        "bench": BenchReport,
+        "codecs": CodecReport,
+        "capture": CaptureSummary,
         "profile": Profile,
         "profiles": list[ProfileEntry],
         "machines": list[MachineEntry],

@@ -22,10 +22,10 @@ from iaactl.errors import (
     OperationError,
     Unsupported,
 )
-from iaactl.host.system_error import errno_text
 from iaactl.model.attributes import BY_NAME, Kind, Owner
 from iaactl.model.cmd_status import SVA_CODES, explain
 from iaactl.model.names import parse_member
+from iaactl.native.system_error import errno_text
 
 if TYPE_CHECKING:
     from iaactl.ports import Audit

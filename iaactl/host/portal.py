@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from iaactl.errors import HostError, OperationError, PermissionMissing
-from iaactl.host.system_error import errno_text
-from iaactl.model.open_errors import OpenError, explain_open
+from iaactl.errors import OperationError
 from iaactl.native._core import ffi, lib
+from iaactl.native.opening import refused
+from iaactl.native.system_error import errno_text
 from iaactl.ports import Outcome
 
 DESCRIPTOR_BYTES = COMPLETION_BYTES = 64
@@ -20,10 +20,6 @@ _WAYS = {
     lib.IAACTL_WAY_ENQCMD: "enqcmd",
     lib.IAACTL_WAY_MOVDIR64B: "movdir64b",
 }
-
-
-def _hint(error: OpenError) -> str:
-    return f"{error.meaning}; {error.remedy}" if error.remedy else error.meaning
 
 
 class MemoryBuffer:
@@ -51,14 +47,7 @@ class NativePortal:
         holder, reason = ffi.new("struct iaactl_portal **"), ffi.new("int *")
         result = lib.iaactl_portal_open(path.encode(), dedicated, reason, holder)
         if result:
-            number = -result
-            kind = PermissionMissing if number in (errno.EACCES, errno.EPERM) else HostError
-            raise kind(
-                f"{path} cannot be opened: {errno_text(number)}",
-                hint=_hint(explain_open(number)),
-                errno=number,
-                path=path,
-            )
+            raise refused(path, -result)
         self._portal: Any = holder[0]
         self._buffers: list[MemoryBuffer] = []
         self.why_not_mapped = int(reason[0])

@@ -20,6 +20,23 @@ def parse_bytes(text: str | int) -> int:
     return int(match[1]) * factor
 
 
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)(?:/s)?")
+_DECIMAL = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "kbit": 125.0, "mbit": 125e3, "gbit": 125e6}
+
+
+def parse_rate(text: str) -> int:
+    """Bytes a second from `1GiB`, `1.25GB/s`, `10Gbit/s`; binary without a b, as QEMU reads `1G`.
+
+    Raises ValueError naming the text.
+    """
+    match = _RATE.fullmatch(text.strip())
+    unit = match[2].lower() if match else ""
+    factor = _DECIMAL.get(unit, _FACTORS.get(unit))
+    if match is None or factor is None:
+        raise ValueError(f"`{text}` is not a rate such as 1GiB/s, 1.25GB/s, 10Gbit/s or 0")
+    return int(float(match[1]) * factor)
+
+
 def format_bytes(count: int) -> str:
     """The largest binary unit that divides evenly: 2097152 is `2MiB`, 4097 is `4097B`."""
     for unit in ("GiB", "MiB", "KiB"):

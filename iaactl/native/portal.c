@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "iaactl.h"
 
 #define DESCRIPTOR_BYTES 64
@@ -34,14 +34,6 @@ struct iaactl_portal {
 	uint32_t slot;
 	bool waitpkg;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
-}
 
 /* ---- instructions ------------------------------------------------------------------------- */
 
@@ -336,7 +328,7 @@ static int launch(struct iaactl_portal *portal, struct iaactl_job *job, uint64_t
 		if (err != -EAGAIN)
 			return err;
 		job->retries++;
-		if (now_ns() >= deadline)
+		if (iaactl_now_ns() >= deadline)
 			return -EAGAIN;
 		if (++spins < PAUSES_BEFORE_SLEEP / 100)
 			cpu_pause();
@@ -345,10 +337,42 @@ static int launch(struct iaactl_portal *portal, struct iaactl_job *job, uint64_t
 	}
 }
 
+int iaactl_portal_submit(struct iaactl_portal *portal, struct iaactl_job *job)
+{
+	if (portal->owner != getpid())
+		return -EPERM;
+	job->error = 0;
+	job->retries = 0;
+	job->faults = 0;
+	memset((void *)(uintptr_t)record_of(job), 0, 64);
+	return submit_once(portal, job->descriptor);
+}
+
+int iaactl_portal_await(struct iaactl_portal *portal, struct iaactl_job *job, uint32_t max_faults,
+			uint64_t deadline_ns)
+{
+	uint32_t spins = 0;
+
+	for (;;) {
+		enum progress progress = look(job, max_faults);
+
+		if (progress == FINISHED)
+			return 0;
+		if (progress == AGAIN)
+			job->error = launch(portal, job, deadline_ns);
+		else if (iaactl_now_ns() >= deadline_ns)
+			job->error = -ETIMEDOUT;
+		if (job->error)
+			return job->error;
+		if (progress == WAITING)
+			wait_a_little(portal, job, &spins);
+	}
+}
+
 int iaactl_portal_run(struct iaactl_portal *portal, struct iaactl_job *jobs, uint32_t count,
 		      uint32_t depth, uint32_t max_faults, uint64_t timeout_ns)
 {
-	uint64_t deadline = now_ns() + timeout_ns;
+	uint64_t deadline = iaactl_now_ns() + timeout_ns;
 	uint32_t next = 0, flying = 0, spins = 0, i;
 	struct flight *flights;
 	int first = 0, err;
@@ -377,7 +401,7 @@ int iaactl_portal_run(struct iaactl_portal *portal, struct iaactl_job *jobs, uin
 				break;
 			}
 			flights[flying].job = job;
-			flights[flying++].since = now_ns();
+			flights[flying++].since = iaactl_now_ns();
 		}
 		for (i = 0; i < flying;) {
 			struct iaactl_job *job = flights[i].job;
@@ -397,11 +421,11 @@ int iaactl_portal_run(struct iaactl_portal *portal, struct iaactl_job *jobs, uin
 				i++;
 				continue;
 			}
-			job->ns = now_ns() - flights[i].since;
+			job->ns = iaactl_now_ns() - flights[i].since;
 			flights[i] = flights[--flying];
 			spins = 0;
 		}
-		if (flying && now_ns() >= deadline) {
+		if (flying && iaactl_now_ns() >= deadline) {
 			for (i = 0; i < flying; i++)
 				flights[i].job->error = -ETIMEDOUT;
 			first = first ? first : -ETIMEDOUT;

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from iaactl.applier import Applier
 from iaactl.errors import AttributeRefused, DeviceCommandFailed, DocumentError
-from iaactl.host.system_error import errno_text
 from iaactl.inventory import build
 from iaactl.model.attributes import Owner, of
 from iaactl.model.device import Access, Inventory
 from iaactl.model.evidence import BusObject, PciEvidence, TreeEvidence, Unreadable
+from iaactl.native.system_error import errno_text
 from iaactl.sim.kernfs import Attribute, Directory, Link, find
 from iaactl.sim.machine import Machine, load
 

@@ -5,7 +5,17 @@ A code is stable: it keeps its meaning, and one that is given up is not used aga
 
 from __future__ import annotations
 
-from iaactl.model.codes import access, devices, iommu, kernel, plan, platform, queues, software
+from iaactl.model.codes import (
+    access,
+    bench,
+    devices,
+    iommu,
+    kernel,
+    plan,
+    platform,
+    queues,
+    software,
+)
 from iaactl.model.codes.entry import Code
 from iaactl.model.finding import Finding, Severity
 
@@ -20,6 +30,7 @@ CODES: tuple[Code, ...] = (
     *access.CODES,
     *software.CODES,
     *plan.CODES,
+    *bench.CODES,
 )
 BY_CODE: dict[str, Code] = {entry.code: entry for entry in CODES}
 SVA_CAUSES = iommu.SVA_CAUSES

@@ -63,6 +63,16 @@ struct iaactl_job {
 int iaactl_portal_run(struct iaactl_portal *portal, struct iaactl_job *jobs, uint32_t count,
 		      uint32_t depth, uint32_t max_faults, uint64_t timeout_ns);
 
+/* Clear the job's completion record and its counts, and submit it once, without waiting: -EAGAIN
+ * when the queue is full, another -errno of write(2), -EPERM in a forked child. */
+int iaactl_portal_submit(struct iaactl_portal *portal, struct iaactl_job *job);
+
+/* Wait for one submitted job, resolving faults as above: 0 when it has a completion record,
+ * -ETIMEDOUT when iaactl_now_ns() has reached `deadline_ns`, or the error of a submission that a
+ * fault made necessary. Jobs may be waited for in any order. */
+int iaactl_portal_await(struct iaactl_portal *portal, struct iaactl_job *job, uint32_t max_faults,
+			uint64_t deadline_ns);
+
 /* Submit without waiting: the number of the `count` descriptors (64 bytes each) that the queue
  * took before it was full goes to `ret`. */
 int iaactl_portal_fill(struct iaactl_portal *portal, const uint8_t *descriptors, uint32_t count,
