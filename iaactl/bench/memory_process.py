@@ -56,13 +56,13 @@ def parse_maps(text: str) -> list[Mapping]:
 def guest_ram(mappings: list[Mapping]) -> list[Mapping]:
     """What can be guest RAM: the largest writable mapping, and those at least an eighth of it.
 
-    QEMU maps each RAM block as a whole, anonymous or from memfd, shm or hugetlbfs, and nothing
-    else it has comes near in size. Largest first.
+    QEMU maps each RAM block as a whole, anonymous or from memfd, shm or hugetlbfs. The code that
+    its emulator makes takes as much, and is executable. Largest first.
     """
     writable = [
         m
         for m in mappings
-        if m.permissions.startswith("rw") and m.size >= _LEAST and not m.name.startswith("[")
+        if m.permissions.startswith("rw-") and m.size >= _LEAST and not m.name.startswith("[")
     ]
     writable.sort(key=lambda m: (-m.size, m.start))
     return [m for m in writable if m.size >= writable[0].size // 8]
@@ -125,4 +125,4 @@ def from_process(pid: int, most_bytes: int, proc: Path = PROC) -> Image:
         raise _refused(pid, error) from error
     total = sum(mapping.size for mapping in ram)
     part = "" if len(content) >= total else f", the first {format_bytes(most_bytes)}"
-    return Image(content, f"process {pid} ({name}), {format_bytes(total)} of RAM{part}")
+    return Image(content, f"process {pid} ({name}), {total / (1 << 20):.0f} MiB of RAM{part}")

@@ -134,6 +134,8 @@ def _settings(options: dict[str, Any], pages: int, supply: Supply) -> Settings:
     dirty = pages
     if options["dirty_memory"] is not None:
         dirty = min(pages, bytes_of(options["dirty_memory"], "--dirty-memory") // _PAGE)
+        if not dirty:
+            raise click.BadParameter("at least a page of 4KiB", param_hint="--dirty-memory")
     return Settings(
         channels=options["channels"],
         max_bandwidth_bytes_per_s=rate_of(options["max_bandwidth"], "--max-bandwidth"),

@@ -25,7 +25,7 @@ _KINDS = {
     "libqpl": lib.IAACTL_CODEC_LIBQPL,
     "iaa": lib.IAACTL_CODEC_IAA,
 }
-# Fastest first. libdeflate does not compress here: it reads pages twice, and they change.
+# Fastest first.
 _SOFTWARE = {False: ("isal", "zlib"), True: ("libdeflate", "isal", "zlib")}
 
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ISA-L: level 0 to compress, with the fixed codes of RFC 1951 by default, and stateless inflate.
- *
- * Reads each input byte that it emits once, so that a page written to meanwhile still gives a
- * stream of 4096 bytes. */
+/* ISA-L: level 0 to compress, with the fixed codes of RFC 1951 by default, and stateless inflate. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec.h"
 #include "library.h"
@@ -15,6 +13,7 @@ struct isal_codec {
 	const struct iaactl_isal *isal;
 	struct isal_zstream deflate;
 	struct inflate_state inflate;
+	uint8_t copy[IAACTL_PAGE_BYTES]; /* the guest may write while the library looks twice */
 };
 
 static int compress_pages(struct iaactl_codec *base, struct iaactl_page *pages, uint32_t count,
@@ -26,10 +25,11 @@ static int compress_pages(struct iaactl_codec *base, struct iaactl_page *pages, 
 
 	(void)ret;
 	for (i = 0; i < count; i++) {
+		memcpy(codec->copy, pages[i].in, IAACTL_PAGE_BYTES);
 		codec->isal->isal_deflate_reset(stream);
 		stream->end_of_stream = 1;
 		stream->flush = NO_FLUSH;
-		stream->next_in = (uint8_t *)(uintptr_t)pages[i].in;
+		stream->next_in = codec->copy;
 		stream->avail_in = IAACTL_PAGE_BYTES;
 		stream->next_out = pages[i].out;
 		stream->avail_out = IAACTL_PAGE_ROOM;

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libdeflate: the fastest library to decompress pages; its compressor is for comparison only.
- *
- * It reads its input twice (matches, then literals), so a page that is written to meanwhile could
- * become a stream that does not decode: never compress live memory with it. */
+/* libdeflate: the fastest library to decompress pages; its compressor is for comparison. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec.h"
 #include "library.h"
@@ -15,6 +13,9 @@ struct libdeflate_codec {
 	const struct iaactl_libdeflate *libdeflate;
 	struct libdeflate_compressor *compressor;
 	struct libdeflate_decompressor *decompressor;
+	/* It looks for matches first, then at literals: a page that the guest writes to meanwhile
+	 * becomes a stream that does not decode. */
+	uint8_t copy[IAACTL_PAGE_BYTES];
 	struct iaactl_codec *lenient; /* zlib, for what libdeflate refuses and QEMU does not */
 };
 
@@ -26,10 +27,14 @@ static int compress_pages(struct iaactl_codec *base, struct iaactl_page *pages, 
 
 	(void)ret;
 	for (i = 0; i < count; i++) {
-		size_t bytes = codec->libdeflate->libdeflate_deflate_compress(
-			codec->compressor, pages[i].in, IAACTL_PAGE_BYTES, pages[i].out,
-			IAACTL_PAGE_ROOM);
+		size_t bytes;
 
+		memcpy(codec->copy, pages[i].in, IAACTL_PAGE_BYTES);
+		bytes = codec->libdeflate->libdeflate_deflate_compress(codec->compressor,
+								       codec->copy,
+								       IAACTL_PAGE_BYTES,
+								       pages[i].out,
+								       IAACTL_PAGE_ROOM);
 		pages[i].bytes = bytes ? (uint32_t)bytes : IAACTL_PAGE_BYTES;
 		pages[i].path = bytes ? IAACTL_PATH_SOFTWARE : IAACTL_PATH_RAW;
 	}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -89,6 +92,26 @@ def test_text_and_html_of_a_real_run(tmp_path: Path) -> None:
     assert "without preallocated memory on the destination it takes" in done.stdout
     assert "not measured: qpl/iaa" in done.stdout
     assert "Time by speed of the link" in page.read_text()
+
+
+def test_progress_is_for_terminals_only_and_leaves_no_trace_on_stdout() -> None:
+    """stderr is a terminal, stdout is not."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [IAACTL, "migrate-bench", "--size", "16MiB", "--method", "zlib", "--repeat", "1", "--json"],
+        stdout=subprocess.PIPE, stderr=theirs, text=True,
+    ) as here:  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO when the other side is closed
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+        assert here.stdout is not None
+        document(here.stdout.read(), "bench")
+    os.close(ours)
+    assert here.returncode == 0
+    assert b"1/1 zlib" in seen
+    assert b"round 1" in seen
 
 
 def test_auto_says_what_it_took_and_why() -> None:

@@ -167,3 +167,19 @@ def test_codecs_include_the_device_without_speed(world: World) -> None:
     rows = {row["name"]: row for row in document["data"]["compressors"]}
     assert rows["iaa"]["ratio"] > 1.5
     assert {row["bytes_per_s"] for row in rows.values()} == {None}
+
+
+def test_a_peer_whose_queues_are_no_devices_gives_no_speed(world: World) -> None:
+    result = world.run(
+        APPLY + "iaactl migrate-bench --listen 127.0.0.1:0 2>there & "
+        "until grep -q listening there; do sleep 0.1; done;"
+        "port=$(sed 's/.*://;q' there);"
+        "iaactl -q migrate-bench --method qpl --backend software --size 256KiB --repeat 1 --json "
+        "--connect 127.0.0.1:$port; code=$?; wait; exit $code"
+    )
+    run = run_of(result)
+    assert run["total_ms"] is None
+    assert run["receiver"]["iaa_pages"] > 0
+    assert run["sender"]["software_pages"] > 0
+    no_speed = json.loads(result.out)["data"]["no_speed"]
+    assert "127.0.0.1" in no_speed

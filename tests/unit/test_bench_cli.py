@@ -28,6 +28,7 @@ from iaactl.model.units import parse_rate
         (["--max-bandwidth", "fast"], "not a rate"),
         (["--dirty-rate", "fast"], "not a rate"),
         (["--zero-page-detection", "legacy"], "main stream"),
+        (["--dirty-memory", "100"], "at least a page"),
         (["--method", "zstd", "--backend", "software"], "of method qpl only"),
         (["--connect", "nowhere"], "not HOST:PORT"),
         (["--listen", ":99999"], "not HOST:PORT"),

@@ -153,6 +153,7 @@ def test_the_largest_writable_mappings_are_guest_ram() -> None:
         "55d0-55e0 r-xp 00000000 08:01 42 /usr/bin/qemu\n"
         "7f0000000000-7f0040000000 rw-p 00000000 00:00 0 \n"
         "7f1000000000-7f1010000000 rw-s 00000000 00:01 7 /memfd:ram (deleted)\n"
+        "7f1800000000-7f18fffff000 rwxp 00000000 00:00 0 \n"  # code made by QEMU's TCG
         "7f2000000000-7f2004000000 rw-p 00000000 00:00 0 \n"  # 64 MiB: a heap of malloc
         "7f3000000000-7f30ffffffff r--p 00000000 08:01 9 /usr/lib/locale\n"
         "7ffc00000000-7ffd00000000 rw-p 00000000 00:00 0 [stack]\n"
