@@ -7,6 +7,8 @@ say iaactl list
 say iaactl plan qemu-migration
 say iaactl apply qemu-migration --yes
 say iaactl verify qemu-migration
+say iaactl doctor
+say iaactl --quiet migrate-bench --method qpl --backend iaa --size 4MiB --socket 0
 say iaactl restore --yes
 printf "\nAnd once more, to compare with what the unmodified accel-config sees:\n"
 say iaactl --quiet apply qemu-migration --yes
