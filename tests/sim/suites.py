@@ -20,7 +20,9 @@ from pathlib import Path
 PACKAGES = {
     "trixie": ("accel-config", "libaccel-config-dev", "python3"),
     # The first iaa_test that submits by write(2), as unprivileged programs must.
-    "sid": ("accel-config-test", "libqpl1"),
+    "sid": ("accel-config-test", "libqpl1", "libqpl-dev"),
+    # Knows the machine type of the recorded migrations. A suite may be unpacked in parts.
+    "sid+qemu": ("qemu-system-x86",),
 }
 _COMPLETE = ".complete"
 _NEEDS = ("click", "rich", "pydantic", "pyudev", "cffi", "ruamel.yaml")
@@ -95,15 +97,21 @@ def _run(*command: str) -> str:
 def unpack(suite: str) -> Path:
     """The root of an unpacked suite, made on first use. Raises SuiteUnavailable."""
     root = folder() / suite
-    if (root / _COMPLETE).exists():
+    if _has_all(suite, root):
         return root
     folder().mkdir(parents=True, exist_ok=True)
     with (folder() / f"{suite}.lock").open("w") as lock:
         # Test processes that run side by side want the same suite at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / _COMPLETE).exists():
+        if not _has_all(suite, root):
             _unpack(suite, root)
     return root
+
+
+def _has_all(suite: str, root: Path) -> bool:
+    """Whether it was unpacked to the end, with the packages that are wanted today."""
+    marker = root / _COMPLETE
+    return marker.exists() and marker.read_text().split() == list(PACKAGES[suite])
 
 
 def _unpack(suite: str, root: Path) -> None:
@@ -117,7 +125,7 @@ def _unpack(suite: str, root: Path) -> None:
         (work / name).mkdir(parents=True, exist_ok=True)
     (work / "status").touch()
     option = f"[signed-by={keyring}] " if keyring else ""
-    (work / "sources.list").write_text(f"deb {option}{uri} {suite} main\n")
+    (work / "sources.list").write_text(f"deb {option}{uri} {suite.partition('+')[0]} main\n")
     apt = ["apt-get", "-qq"]
     for name, value in (
         ("Dir::Etc::sourcelist", work / "sources.list"),
@@ -141,19 +149,29 @@ def _unpack(suite: str, root: Path) -> None:
     root.mkdir(parents=True)
     for package in packages:
         _run("dpkg-deb", "-x", str(package), str(root))
-    (root / _COMPLETE).touch()
+    (root / _COMPLETE).write_text(" ".join(PACKAGES[suite]))
     shutil.rmtree(work)
 
 
-def command(root: Path, program: str) -> list[str]:
-    """How to start a program of an unpacked suite with its own loader and libraries."""
-    libraries = f"{root}/usr/lib/x86_64-linux-gnu:{root}/lib/x86_64-linux-gnu"
+def _loaded(root: Path, program: str, also: str = "") -> list[str]:
+    libraries = f"{root}/usr/lib/x86_64-linux-gnu:{root}/lib/x86_64-linux-gnu{also}"
     loader = next(
         path
         for name in ("usr/lib64", "lib64", "usr/lib/x86_64-linux-gnu")
         if (path := root / name / "ld-linux-x86-64.so.2").exists()
     )
-    return [str(loader.resolve()), "--library-path", libraries, str(root / "usr/bin" / program)]
+    return [str(loader.resolve()), "--library-path", libraries, program]
+
+
+def command(root: Path, program: str) -> list[str]:
+    """How to start a program of an unpacked suite with its own loader and libraries."""
+    return _loaded(root, str(root / "usr/bin" / program))
+
+
+def python(root: Path) -> list[str]:
+    """How to start this Python with the suite's C library, so that it can load what is built
+    against it; libraries that the suite lacks are the system's."""
+    return _loaded(root, sys.executable, ":/usr/lib/x86_64-linux-gnu")
 
 
 def iaactl(root: Path) -> list[str]:
