@@ -1,7 +1,8 @@
 """The control connection of a benchmark between two hosts: JSON objects, one a line.
 
-The connecting host sends `hello` with the protocol number, then for each migration `run`, `sync`
-and `finish`; the listening host answers each with one object, or with `error`. The page channels
+The connecting host sends `hello` with the protocol number, then for each migration `run`, `open`,
+`sync` and `finish`, and `bye` at the end; the listening host answers all but `bye` with one object,
+or with `error`. The page channels
 are connections of their own to the same port, and speak QEMU's format only.
 """
 
@@ -15,6 +16,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from iaactl import __version__
 from iaactl.errors import PeerError
 from iaactl.model.device import Frozen
 from iaactl.model.migration import Backend, ChannelCounters, Choice, Method
@@ -100,6 +102,12 @@ class Finished(Frozen):
     sha256: str
 
 
+class Bye(Frozen):
+    """There is no more to migrate. A connection that ends without it is lost."""
+
+    kind: Literal["bye"] = "bye"
+
+
 class Refusal(Frozen):
     """Something went wrong on the side that sends this."""
 
@@ -166,6 +174,16 @@ class Control:
         line, _, self._read = self._read.partition(b"\n")
         return line
 
+    def _same_protocol(self, document: dict[str, object]) -> None:
+        """The number is the first thing to look at: another one may have other fields."""
+        theirs = document.get("protocol", PROTOCOL)
+        if theirs != PROTOCOL:
+            raise PeerError(
+                f"{self._name} speaks protocol {theirs} of migrate-bench (iaactl "
+                f"{document.get('version')}), iaactl {__version__} here protocol {PROTOCOL}",
+                hint="install the same release on both hosts",
+            )
+
     def receive(self, *kinds: type[M], timeout_s: float | None) -> M:
         """The next message, which must be of one of `kinds`. Raises PeerError for what the peer
         refuses, and when it is gone, silent for `timeout_s`, or speaks something else."""
@@ -176,6 +194,7 @@ class Control:
             if kind == "error":
                 refusal = Refusal.model_validate_json(line)
                 raise PeerError(f"{self._name}: {refusal.message}", hint=refusal.hint)
+            self._same_protocol(document)
             for model in kinds:
                 if model.model_fields["kind"].default == kind:
                     return model.model_validate_json(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from iaactl import __version__
 from iaactl.bench.control import (
     PROTOCOL,
+    Bye,
     Control,
     Finish,
     Finished,
@@ -107,13 +109,10 @@ class Service:
                 f"{hello.channels} channels, iaactl {hello.version}"
             )
             while True:
-                try:
-                    start = control.receive(Start, timeout_s=None)
-                except PeerError as gone:
-                    if "closed there" in gone.message:
-                        return self.migrations
-                    raise
-                self._migration(control, address[0], hello, start)
+                message = control.receive(Start, Bye, timeout_s=None)
+                if not isinstance(message, Start):
+                    return self.migrations
+                self._migration(control, address[0], hello, message)
                 self.migrations += 1
         except IaactlError as error:
             with contextlib.suppress(PeerError):
@@ -123,12 +122,6 @@ class Service:
             control.close()
 
     def _agree(self, hello: Hello) -> None:
-        if hello.protocol != PROTOCOL:
-            raise PeerError(
-                f"iaactl {__version__} here speaks protocol {PROTOCOL} of migrate-bench, iaactl "
-                f"{hello.version} on the connecting host protocol {hello.protocol}",
-                hint="install the same release on both hosts",
-            )
         if hello.memory_bytes > self._host.most_bytes:
             raise PeerError(
                 f"{format_bytes(hello.memory_bytes)} of memory are asked for, and "
@@ -139,9 +132,11 @@ class Service:
     def _accepted(self, peer: str, count: int) -> list[socket.socket]:
         """The page channels; connections of other hosts are closed. Raises PeerError."""
         found: list[socket.socket] = []
-        self._listener.settimeout(self._settings.timeout_s)
+        deadline = time.monotonic() + self._settings.timeout_s
         try:
             while len(found) < count:
+                # Strangers who keep knocking do not put the end off.
+                self._listener.settimeout(max(0.001, deadline - time.monotonic()))
                 end, address = self._listener.accept()
                 if address[0] != peer:
                     end.close()

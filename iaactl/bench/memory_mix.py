@@ -24,6 +24,8 @@ _FOLDERS = ("/usr/bin", "/usr/lib", "/usr/share")
 _MOST_FILES = 20_000
 _LONGEST_RUN = 64
 _WORDS = PAGE_BYTES // 8
+_ALIGNED = bytes(16 * (byte & 15) for byte in range(256))
+_SMALL = bytes(byte & 7 for byte in range(256))
 
 
 def _files(folders: tuple[str, ...]) -> list[Path]:
@@ -62,13 +64,13 @@ def _pointers(rng: random.Random) -> bytes:
     """A table of addresses into one heap of 16 MiB, with a counter beside each."""
     page = bytearray(PAGE_BYTES)
     heap = rng.randrange(1 << 15)
-    page[0::16] = bytes(16 * (byte & 15) for byte in rng.randbytes(_WORDS // 2))
+    page[0::16] = rng.randbytes(_WORDS // 2).translate(_ALIGNED)
     page[1::16] = rng.randbytes(_WORDS // 2)
     page[2::16] = rng.randbytes(_WORDS // 2)
     page[3::16] = bytes([heap & 0xFF]) * (_WORDS // 2)
     page[4::16] = bytes([heap >> 8]) * (_WORDS // 2)
     page[5::16] = b"\x7f" * (_WORDS // 2)
-    page[8::16] = bytes(byte & 7 for byte in rng.randbytes(_WORDS // 2))
+    page[8::16] = rng.randbytes(_WORDS // 2).translate(_SMALL)
     return bytes(page)
 
 

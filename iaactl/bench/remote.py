@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from iaactl import __version__
 from iaactl.bench.control import (
     PROTOCOL,
+    Bye,
     Control,
     Finish,
     Finished,
@@ -61,12 +62,6 @@ class Peer:
                 )
             )
             self.welcome = self._control.receive(Welcome, timeout_s=settings.timeout_s)
-            if self.welcome.protocol != PROTOCOL:
-                raise PeerError(
-                    f"{self.name} speaks protocol {self.welcome.protocol} of migrate-bench "
-                    f"(iaactl {self.welcome.version}), this host protocol {PROTOCOL}",
-                    hint="install the same release on both hosts",
-                )
         except BaseException:
             self.close()
             raise
@@ -77,8 +72,12 @@ class Peer:
             self._control, self._host, self._port, self.name, variant, self._settings
         )
 
+    def leave(self) -> None:
+        """Tell the peer that there is no more; only between migrations."""
+        self._control.send(Bye())
+
     def close(self) -> None:
-        """Tell the peer, by closing, that there is no more."""
+        """Close the connection; without `leave` before, the peer takes it for lost."""
         self._control.close()
 
 

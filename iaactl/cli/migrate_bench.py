@@ -177,8 +177,11 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
     from iaactl.cli.render.bench import progress
 
     methods, backends = _wanted(options)
-    if options["page"] is not None:
+    page = options["page"]
+    if page is not None:
         charts.check()
+        if not page.parent.is_dir():
+            raise _unwritable(page, "its folder is not there")
     user = _user(options["user_name"])
     supply = runtime.supply(user, options["socket"])
     libraries = runtime.libraries()
@@ -197,6 +200,7 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
     no_speed = supply.no_speed if used else None
     with ExitStack() as undo:
         connect = options["connect"]
+        peer = None
         if connect is not None:
             _room(image.size)
             host, port = address_of(connect, "--connect")
@@ -218,6 +222,8 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
             engine, image, chosen, settings, make, repeat=options["repeat"],
             timed=no_speed is None, leave_out=not (methods or backends), progress=told,
         )  # fmt: skip
+        if peer is not None and outcome.lost_peer is None and not outcome.interrupted:
+            peer.leave()
     report = report_of(
         scenario_of(
             image.description, settings, user=user.name, repeat=options["repeat"],
@@ -225,21 +231,28 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
         ),
         machine, outcome, left_out, no_speed,
     )  # fmt: skip
-    return _tell(output, report, as_json=options["as_json"], page=options["page"])
+    return _tell(output, report, as_json=options["as_json"], page=page)
+
+
+def _unwritable(page: Path, why: str | None) -> HostError:
+    return HostError(f"{page} cannot be written: {why}", hint="give --html a path of yours")
 
 
 def _tell(output: Output, report: BenchReport, *, as_json: bool, page: Path | None) -> int:
-    if page is not None:
-        from iaactl.bench.page import html
-
-        page.write_text(html(report))
-        output.note(f"wrote {page}")
     if as_json:
         output.document("iaactl.bench/1", report.model_dump(mode="json"))
     else:
         from iaactl.cli.render.bench import report_lines
 
         output.show(*report_lines(report, verbose=bool(output.verbose)))
+    if page is not None:
+        from iaactl.bench.page import html
+
+        try:
+            page.write_text(html(report))
+        except OSError as error:
+            raise _unwritable(page, error.strerror) from None
+        output.note(f"wrote {page}")
     if report.interrupted:
         return ExitCode.INTERRUPTED
     if any(run.failed for run in report.runs):

@@ -13,9 +13,11 @@ import lzma
 import socket
 import statistics
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from iaactl.errors import IaactlError
@@ -59,7 +61,7 @@ def codecs(data: memoryview, rounds: int) -> None:
         results[name] = found[name].compress(data)
         return results[name].cpu_ns
 
-    packed = interleaved({name: lambda name=name: pack(name) for name in found}, rounds)  # type: ignore[misc]
+    packed = interleaved({name: partial(pack, name) for name in found}, rounds)
 
     def unpack(name: str, source: str) -> int:
         out = found[name].decompress(results[source], data)
@@ -67,12 +69,12 @@ def codecs(data: memoryview, rounds: int) -> None:
         return out.cpu_ns
 
     own = interleaved(
-        {name: lambda name=name: unpack(name, name) for name in found if name in DECOMPRESSORS},  # type: ignore[misc]
+        {name: partial(unpack, name, name) for name in found if name in DECOMPRESSORS},
         rounds,
     )
     of_base = interleaved(
         {
-            name: lambda name=name: unpack(name, base)  # type: ignore[misc]
+            name: partial(unpack, name, base)
             for name in found
             if name in DECOMPRESSORS and found[name].unit_pages == 1
         },
@@ -139,11 +141,10 @@ def overhead(data: memoryview, rounds: int) -> None:
 
 def scaling(data: memoryview, rounds: int) -> None:
     """Two senders at once against one: compression alone, as each channel does it."""
-    import threading
 
     def wall(threads: int) -> float:
         encoders = [PageCodec("isal") for _ in range(threads)]
-        parts = [threading.Thread(target=lambda c=c: c.compress(data)) for c in encoders]  # type: ignore[misc]
+        parts = [threading.Thread(target=c.compress, args=(data,)) for c in encoders]
         began = time.perf_counter()
         for part in parts:
             part.start()
@@ -168,20 +169,20 @@ def zero(rounds: int) -> None:
     """Scan of zero pages larger than any cache, against reading it, on one core."""
     size = 512 << 20
     with Memory(size, prealloc=True) as memory, memory.view() as view:
-        scans = {
-            name: lambda name=name: zero_scan(view, name).cpu_ns  # type: ignore[misc]
-            for name in ("sse2", "avx2", "avx512")
-        }
+
+        def scan(name: str) -> int:
+            return zero_scan(view, name).cpu_ns
+
+        scans = {name: partial(scan, name) for name in ("sse2", "avx2", "avx512")}
         usable = {}
-        for name, scan in scans.items():
+        for name, run in scans.items():
             try:
-                scan()
-                usable[name] = scan
+                run()
+                usable[name] = run
             except IaactlError:
                 pass
 
         def read() -> int:
-            """The sum of all words, by NumPy-less means: a comparison of memory with itself."""
             before = time.thread_time_ns()
             assert memory.first_difference(memory) is None
             return time.thread_time_ns() - before

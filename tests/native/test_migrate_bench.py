@@ -111,6 +111,11 @@ def test_progress_is_for_terminals_only_and_leaves_no_trace_on_stdout() -> None:
     os.close(ours)
     assert here.returncode == 0
     assert b"1/1 zlib" in seen
+    logged = subprocess.run(
+        [IAACTL, "-v", "migrate-bench", "--size", "1MiB", "--method", "none", "--repeat", "2"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.search(r"^2/2 none: 2 rounds in \d+\.\d\d s$", logged.stderr, re.MULTILINE)
     assert b"round 1" in seen
 
 

@@ -21,6 +21,8 @@ PACKAGES = {
     "trixie": ("accel-config", "libaccel-config-dev", "python3"),
     # The first iaa_test that submits by write(2), as unprivileged programs must.
     "sid": ("accel-config-test", "libqpl1", "libqpl-dev"),
+    # Knows the machine type of the recorded migrations. A suite may be unpacked in parts.
+    "sid+qemu": ("qemu-system-x86",),
 }
 _COMPLETE = ".complete"
 _NEEDS = ("click", "rich", "pydantic", "pyudev", "cffi", "ruamel.yaml")
@@ -123,7 +125,7 @@ def _unpack(suite: str, root: Path) -> None:
         (work / name).mkdir(parents=True, exist_ok=True)
     (work / "status").touch()
     option = f"[signed-by={keyring}] " if keyring else ""
-    (work / "sources.list").write_text(f"deb {option}{uri} {suite} main\n")
+    (work / "sources.list").write_text(f"deb {option}{uri} {suite.partition('+')[0]} main\n")
     apt = ["apt-get", "-qq"]
     for name, value in (
         ("Dir::Etc::sourcelist", work / "sources.list"),

@@ -52,6 +52,24 @@ def test_what_this_machine_cannot_do_ends_with_4(capsys: pytest.CaptureFixture[s
     assert run(["-q", "migrate-bench", "--pid", "4194305"]) == 4
 
 
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "none" / "report.html"
+    assert run(["-q", "migrate-bench", "--size", "1GiB", "--html", str(page)]) == 4
+    assert f"{page} cannot be written: its folder is not there" in capsys.readouterr().err
+
+
+def test_what_was_measured_is_printed_even_if_the_page_cannot_be_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv = ["--size", "64KiB", "--method", "none", "--repeat", "1", "--html", "/proc/report.html"]
+    assert run(["-q", "migrate-bench", *argv]) == 4
+    told = capsys.readouterr()
+    assert "none" in told.out
+    assert "/proc/report.html cannot be written" in told.err
+
+
 def test_files_that_are_no_memory_end_with_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,11 +112,23 @@ def test_without_speed_no_speed_is_anywhere() -> None:
         assert set(re.findall(rf'"{key}": ([^,}}]+)', document)) <= {"null"}
 
 
-@pytest.mark.parametrize("report", [full(), counted()], ids=["full", "counted"])
+def empty() -> BenchReport:
+    """Interrupted before the first migration began."""
+    return make.report(interrupted=True)
+
+
+@pytest.mark.parametrize("report", [full(), counted(), empty()], ids=["full", "counted", "empty"])
 def test_the_json_is_what_its_schema_says_and_comes_back_whole(report: BenchReport) -> None:
     document = envelope("iaactl.bench/1", report.model_dump(mode="json"))
     jsonschema.validate(document, document_schema("bench"))
     assert BenchReport.model_validate_json(json.dumps(document["data"])) == report
+
+
+def test_a_report_of_nothing_is_a_report() -> None:
+    assert not empty().ok
+    assert "interrupted" in " ".join(Page(html(empty())).text)
+    text = "".join(str(line) for line in report_lines(empty(), verbose=True))
+    assert "interrupted" in text
 
 
 def test_the_text_fits_a_hundred_columns() -> None:

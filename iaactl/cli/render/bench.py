@@ -162,6 +162,28 @@ def capture_lines(summary: CaptureSummary) -> Lines:
     return lines
 
 
+class _LineProgress:
+    """A line on stderr for each migration that is over."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._of = 0
+        self._number = 0
+
+    def begin(self, variant: Variant, number: int, of: int) -> None:
+        """Remember which it is."""
+        self._number, self._of = number + 1, of
+
+    def sample(self, sample: Sample, round_number: int) -> None:
+        """Nothing: a log is not a terminal."""
+
+    def end(self, run: Run) -> None:
+        """Say how it ended."""
+        took = "" if run.total_ms is None else f" in {run.total_ms / 1000:.2f} s"
+        how = run.failed or f"{len(run.rounds)} rounds{took}"
+        self._output.step(f"{self._number}/{self._of} {run.variant.label}: {how}")
+
+
 class _BarProgress:
     """One line that says which migration runs and how far it is."""
 
@@ -192,9 +214,12 @@ class _BarProgress:
 
 @contextmanager
 def progress(output: Output, *, timed: bool) -> Iterator[Progress]:
-    """Progress on stderr; none when it is no terminal, or quiet."""
-    if output.quiet or not sys.stderr.isatty():
+    """Progress on stderr: a moving line on a terminal; elsewhere, with -v, a line a migration."""
+    if output.quiet:
         yield NoProgress()
+        return
+    if not sys.stderr.isatty():
+        yield _LineProgress(output)
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
