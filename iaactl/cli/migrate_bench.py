@@ -122,7 +122,8 @@ def command(ctx: click.Context, /, **options: Any) -> int | None:
         return _measure(output, options)
 
 
-def _settings(options: dict[str, Any], pages: int, supply: Supply) -> Settings:
+def _settings(options: dict[str, Any], supply: Supply) -> Settings:
+    """Settings before the memory is known: `dirty_pages` is what was asked for, 0 for all."""
     from iaactl.bench.settings import Settings
     from iaactl.model.migration import ZeroDetection
 
@@ -131,9 +132,9 @@ def _settings(options: dict[str, Any], pages: int, supply: Supply) -> Settings:
             "zero-page-detection legacy sends zero pages in QEMU's main stream, which is not here",
             hint="take multifd, QEMU's default since machine types 9.0, or none",
         )
-    dirty = pages
+    dirty = 0
     if options["dirty_memory"] is not None:
-        dirty = min(pages, bytes_of(options["dirty_memory"], "--dirty-memory") // _PAGE)
+        dirty = bytes_of(options["dirty_memory"], "--dirty-memory") // _PAGE
         if not dirty:
             raise click.BadParameter("at least a page of 4KiB", param_hint="--dirty-memory")
     return Settings(
@@ -166,6 +167,7 @@ def _wanted(options: dict[str, Any]) -> tuple[list[Method], list[Backend]]:
 
 def _measure(output: Output, options: dict[str, Any]) -> int:
     from contextlib import ExitStack
+    from dataclasses import replace
 
     from iaactl import runtime
     from iaactl.bench import charts
@@ -189,26 +191,30 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
     chosen, left_out = variants(methods, backends, preallocs, libraries, supply)
     if not chosen:
         raise HostError("no method can be measured here", hint="install zlib or libzstd")
-    used = any(v.backend in ("iaa", "auto") for v in chosen)
+    settings = _settings(options, supply)
+    address = None
+    if options["connect"] is not None:
+        address = address_of(options["connect"], "--connect")
     output.note("preparing memory")
     image = _image(options["memory"], options["pid"], options["size"], options["seed"])
     if options["user_name"]:
         runtime.become(user)
     machine = runtime.machine(supply, libraries)
-    settings = _settings(options, image.size // _PAGE, supply)
+    pages = image.size // _PAGE
+    settings = replace(settings, dirty_pages=min(pages, settings.dirty_pages or pages))
     engine = runtime.page_engine()
+    used = any(v.backend in ("iaa", "auto") for v in chosen)
     no_speed = supply.no_speed if used else None
     with ExitStack() as undo:
-        connect = options["connect"]
         peer = None
-        if connect is not None:
+        if address is not None:
             _room(image.size)
-            host, port = address_of(connect, "--connect")
-            peer = Peer(host, port, image.size, settings)
+            peer = Peer(*address, image.size, settings)
             undo.callback(peer.close)
-            no_speed = no_speed or (
-                None if peer.welcome.timed else f"on {peer.name}: its queues are no devices"
-            )
+            if not peer.welcome.timed and any(v.backend for v in chosen):
+                no_speed = (
+                    no_speed or f"the queues of {peer.name} are no devices: no speed is given"
+                )
             make: Callable[[Variant], Destination] = peer.destination
         else:
             _room(2 * image.size)
@@ -227,7 +233,7 @@ def _measure(output: Output, options: dict[str, Any]) -> int:
     report = report_of(
         scenario_of(
             image.description, settings, user=user.name, repeat=options["repeat"],
-            socket=options["socket"], transport=options["transport"], peer=connect,
+            socket=options["socket"], transport=options["transport"], peer=options["connect"],
         ),
         machine, outcome, left_out, no_speed,
     )  # fmt: skip
@@ -260,7 +266,7 @@ def _tell(output: Output, report: BenchReport, *, as_json: bool, page: Path | No
     return ExitCode.DONE if report.ok else ExitCode.VERDICT_NO
 
 
-_LISTENING = ("listen", "backends", "size", "timeout", "user_name", "socket", "as_json")
+_LISTENING = ("listen", "backends", "size", "timeout", "user_name", "socket")
 
 
 def _listen(ctx: click.Context, output: Output, options: dict[str, Any]) -> int:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which codec is which. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "codec.h"
@@ -43,6 +44,12 @@ int iaactl_codec_decompress(struct iaactl_codec *codec, struct iaactl_page *page
 			    uint32_t *ret)
 {
 	return codec->run(codec, pages, count, ret);
+}
+
+void iaactl_codec_cancel(struct iaactl_codec *codec)
+{
+	if (codec)
+		atomic_store_explicit(&codec->cancelled, true, memory_order_relaxed);
 }
 
 struct iaactl_codec_events iaactl_codec_events(const struct iaactl_codec *codec)

@@ -6,6 +6,7 @@
  * fails is decompressed by the fallback, which tells a broken stream from a broken device: QEMU
  * gives up there. Both are counted. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #define RETRIES 3
 #define MOST_FAULTS 16 /* a page and its data touch three pages; more is a device gone wrong */
 #define RECORD_BYTES 64
+#define SLICE_NS 50000000u /* how long a cancellation may go unnoticed */
 
 enum { COMPLETION_AT = 8, SOURCE_AT = 16, DESTINATION_AT = 24, SOURCE_BYTES_AT = 32, AECS_AT = 40 };
 enum { RECORD_ERROR = 1, RECORD_OUTPUT_BYTES = 24 };
@@ -128,6 +130,26 @@ static int take(struct iaa_codec *codec, uint32_t slot, struct iaactl_page *page
 	return 0;
 }
 
+/* Wait for a submitted job, in slices: 0, -ETIMEDOUT, -ECANCELED, or the error of a submission that
+ * a fault made necessary. */
+static int await(struct iaa_codec *codec, uint32_t slot)
+{
+	uint64_t deadline = iaactl_now_ns() + codec->timeout_ns, now, until;
+	struct iaactl_job *job = &codec->jobs[slot];
+	int err;
+
+	do {
+		now = iaactl_now_ns();
+		until = deadline - now < SLICE_NS ? deadline : now + SLICE_NS;
+		job->error = 0;
+		err = iaactl_portal_await(codec->portals[codec->on[slot]], job, MOST_FAULTS, until);
+		if (err == -ETIMEDOUT &&
+		    atomic_load_explicit(&codec->base.cancelled, memory_order_relaxed))
+			return -ECANCELED;
+	} while (err == -ETIMEDOUT && until < deadline);
+	return err;
+}
+
 static int run_pages(struct iaactl_codec *base, struct iaactl_page *pages, uint32_t count,
 		     uint32_t *ret)
 {
@@ -148,10 +170,9 @@ static int run_pages(struct iaactl_codec *base, struct iaactl_page *pages, uint3
 	for (i = 0; i < count; i++) {
 		if (codec->on[i] == NOT_SUBMITTED)
 			continue;
-		err = iaactl_portal_await(codec->portals[codec->on[i]], &codec->jobs[i],
-					  MOST_FAULTS, iaactl_now_ns() + codec->timeout_ns);
+		err = await(codec, i);
 		codec->base.events.faults += codec->jobs[i].faults;
-		if (err == -ETIMEDOUT) {
+		if (err == -ETIMEDOUT || err == -ECANCELED) {
 			*ret = codec->on[i];
 			return err;
 		}

@@ -105,6 +105,8 @@ static int decode_qpl(struct iaactl_receive_channel *channel)
 		channel->pages[which[i]].path = jobs[i].path;
 	if (!err)
 		return 0;
+	if (err == -ECANCELED)
+		return err;
 	if (err == -EBADMSG) {
 		defect.kind = IAACTL_DEFECT_PAGE;
 		defect.have = packet->offsets[which[where]];

@@ -192,7 +192,10 @@ int iaactl_receiver_start(struct iaactl_receiver *receiver)
 void iaactl_receiver_cancel(struct iaactl_receiver *receiver)
 {
 	uint64_t one = 1;
+	uint32_t i;
 
+	for (i = 0; i < receiver->count; i++)
+		iaactl_codec_cancel(receiver->channels[i].codec);
 	pthread_mutex_lock(&receiver->lock);
 	receiver->stop = true;
 	if (receiver->cancel >= 0)

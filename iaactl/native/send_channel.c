@@ -81,7 +81,8 @@ static int device_failed(struct iaactl_send_channel *channel, int err, uint32_t 
 		.want = channel->sender->settings.codec.timeout_ns / 1000000,
 	};
 
-	fail(channel, defect);
+	if (err != -ECANCELED)
+		fail(channel, defect);
 	return err;
 }
 

@@ -151,7 +151,10 @@ int iaactl_sender_create(struct iaactl_memory *memory, const int *fds, uint32_t 
 static void order_stop(struct iaactl_sender *sender, bool cancel)
 {
 	uint64_t one = 1;
+	uint32_t i;
 
+	for (i = 0; cancel && i < sender->count; i++)
+		iaactl_codec_cancel(sender->channels[i].codec);
 	pthread_mutex_lock(&sender->lock);
 	sender->stop = true;
 	if (cancel && sender->cancel >= 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,3 +51,31 @@ def test_channels_and_a_writer_at_once(tmp_path: Path, flags: tuple[str, ...]) -
 def test_mutated_streams(tmp_path: Path, flags: tuple[str, ...]) -> None:
     """Short; with more runs, or built with libFuzzer (-DLIBFUZZER), it goes on for hours."""
     assert "3000 inputs, all handled" in run(build(tmp_path, "fuzz_channel", flags), "3000")
+
+
+def test_wide_vectors_are_only_where_the_cpu_was_asked(tmp_path: Path) -> None:
+    """The package runs on any x86-64 CPU: nothing else may use what some of them lack."""
+    allowed = {"ymm": {"zero_avx2", "zero_avx512"}, "zmm": {"zero_avx512"}}
+    for source in sorted(NATIVE.glob("*.c")):
+        if source.name == "core.csrc.c":
+            continue
+        target = tmp_path / f"{source.stem}.o"
+        subprocess.run(
+            [compiler(), "-std=gnu11", "-O3", f"-I{NATIVE / 'include'}", "-c", "-o", str(target),
+             str(source)], check=True,
+        )  # fmt: skip
+        text = subprocess.run(
+            ["objdump", "-d", str(target)], capture_output=True, text=True, check=True
+        ).stdout
+        found: dict[str, set[str]] = {"ymm": set(), "zmm": set()}
+        function = ""
+        for line in text.splitlines():
+            if match := re.fullmatch(r"[0-9a-f]+ <([\w.]+)>:", line):
+                function = match[1].partition(".")[0]
+            for register in found:
+                if f"%{register}" in line:
+                    found[register].add(function)
+        if source.name == "zero.c":
+            assert found["zmm"], "the test sees what it looks for"
+        for register, functions in found.items():
+            assert functions <= allowed[register], (source.name, register)

@@ -1,7 +1,8 @@
 """Sends guest memory through the queues named on the command line, to itself; prints JSON.
 
 Options before the queues: a channel count, a page count, `fault` to ask for block_on_fault, the
-seconds a job may take, and `sender` or `receiver` when only that end is to use the queues.
+seconds a job may take, and `sender` or `receiver` when only that end is to use the queues, or
+`cancelled` to give up after half a second.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import json
 import random
 import socket
 import sys
+import threading
+import time
 from contextlib import ExitStack
 
-from iaactl.errors import StreamError
+from iaactl.errors import OperationError
 from iaactl.model.migration import Backend, Method
 from iaactl.multifd.memory import Memory
 from iaactl.multifd.pipeline import ReceiveOptions, Receiver, Sender, SendOptions
@@ -74,13 +77,20 @@ def main() -> None:
             )
         )
         receiver.start()
+        if side == "cancelled":
+            threading.Timer(0.5, sender.cancel).start()
+            began = time.monotonic()
         try:
             answer["pages"] = [sender.round(), sender.round()]
             sender.finish()
             receiver.finish(60)
             answer["difference"] = source.first_difference(target)
-        except StreamError as problem:
+        except OperationError as problem:
             answer["error"] = problem.message
+        if side == "cancelled":
+            sender.close()
+            receiver.close()
+            answer["seconds"] = time.monotonic() - began
         answer["sender"] = [c.model_dump() for c in sender.counters()]
         answer["receiver"] = [c.model_dump() for c in receiver.counters()]
         answer["backends"] = [sender.backend.model_dump(), receiver.backend.model_dump()]

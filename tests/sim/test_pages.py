@@ -167,6 +167,13 @@ def test_a_hung_queue_ends_in_an_error_that_names_it(world: World, opcode: str, 
     assert answer["error"].startswith("channel ")
 
 
+def test_nobody_waits_for_a_hung_queue_when_cancelled(world: World) -> None:
+    faults = ["descriptor:wq1.0:0x43:hang:nth=7"]
+    answer = migrate(world, Q1, faults=faults, timeout_s=60, side="cancelled")
+    assert answer["error"] == "the round was cancelled"
+    assert answer["seconds"] < 10
+
+
 def test_auto_says_why_a_queue_is_not_used(world: World) -> None:
     answer = migrate(world, Q1, Q3, faults=["open:wq3.0:errno=EACCES"])
     check(answer)

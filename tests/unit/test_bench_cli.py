@@ -34,6 +34,7 @@ from iaactl.model.units import parse_rate
         (["--listen", ":99999"], "not HOST:PORT"),
         (["--listen", ":0", "--repeat", "5"], "--repeat is for the sending side"),
         (["--listen", ":0", "--backend", "auto", "--backend", "iaa"], "one --backend"),
+        (["--listen", ":0", "--json"], "--json is for the sending side"),
         (["--channels", "0"], "channels"),
         (["--repeat", "2", "codecs"], "options go behind the name"),
     ],

@@ -72,15 +72,19 @@ int iaactl_codec_create(const struct iaactl_codec_settings *settings, uint32_t *
 /* Frees everything; queues are closed before the memory that their jobs may write. */
 void iaactl_codec_destroy(struct iaactl_codec *codec);
 
-/* Compress `count` <= 128 pages. Fails with -ETIMEDOUT only, for a job that never completed, with
- * the index of its queue in `ret`; the codec is then only good for destroy. */
+/* Compress `count` <= 128 pages. Fails with -ETIMEDOUT, for a job that never completed, with the
+ * index of its queue in `ret`, and the codec is then only good for destroy; or -ECANCELED. */
 int iaactl_codec_compress(struct iaactl_codec *codec, struct iaactl_page *pages, uint32_t count,
 			  uint32_t *ret);
 
 /* Decompress. -EBADMSG when a page's data does not give exactly 4096 bytes, with the index of the
- * page in `ret`; -ETIMEDOUT as above. */
+ * page in `ret`; -ETIMEDOUT and -ECANCELED as above. */
 int iaactl_codec_decompress(struct iaactl_codec *codec, struct iaactl_page *pages, uint32_t count,
 			    uint32_t *ret);
+
+/* From any thread: do not wait for devices any longer. Calls end with -ECANCELED, and the codec is
+ * then only good for destroy. */
+void iaactl_codec_cancel(struct iaactl_codec *codec);
 
 struct iaactl_codec_events iaactl_codec_events(const struct iaactl_codec *codec);
 
@@ -91,6 +95,7 @@ struct iaactl_codec {
 		   uint32_t *ret);
 	void (*destroy)(struct iaactl_codec *codec);
 	struct iaactl_codec_events events;
+	_Atomic bool cancelled;
 };
 
 int iaactl_codec_isal_create(bool fixed, bool decompress, struct iaactl_codec **ret);
