@@ -122,9 +122,9 @@ def libraries() -> tuple[Library, ...]:
 def supply(user: User, socket: int | None) -> Supply:
     """Work queues that `user` could compress with."""
     from iaactl.bench.supply import supply as of
-    from iaactl.host.machine import is_character_device
+    from iaactl.host.machine import cpus_by_socket, is_character_device
 
-    return of(inventory(), user, socket, is_character_device)
+    return of(inventory(), user, socket, is_character_device, cpus_by_socket())
 
 
 def machine(found: Supply, libraries: tuple[Library, ...]) -> Machine:
@@ -163,6 +163,7 @@ def codec_maker(found: Supply, timeout_s: float) -> MakeCodec:
         return PageCodec(
             name,
             queues=found.paths,
+            queue_cpus=found.cpus,
             block_on_fault=found.block_on_fault,
             timeout_s=timeout_s,
         )

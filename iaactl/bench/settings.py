@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from iaactl.model.migration import Backend, Method, ZeroDetection
 from iaactl.model.report import Variant
@@ -16,9 +16,9 @@ class Settings:
     """Options of a benchmark. Defaults are QEMU's where it has the option, but for the bandwidth:
     its default of 128 MiB/s would measure nothing but itself.
 
-    `queues` are nodes of shared work queues. `dirty_pages_per_s` 0 is an idle guest;
-    `dirty_pages` is how many pages, from the first on, are written to. `timeout_s` is how long a
-    peer or a device may do nothing.
+    `queues` are nodes of shared work queues, `queue_cpus` the CPUs of their sockets.
+    `dirty_pages_per_s` 0 is an idle guest; `dirty_pages` is how many pages, from the first on, are
+    written to. `timeout_s` is how long a peer or a device may do nothing.
     """
 
     channels: int = 2
@@ -33,6 +33,7 @@ class Settings:
     dirty_pages: int = 0
     seed: int = 0
     queues: Sequence[str] = ()
+    queue_cpus: Mapping[str, Collection[int]] = field(default_factory=dict)
     block_on_fault: bool = True
     timeout_s: float = 10.0
 
@@ -46,6 +47,7 @@ class Settings:
             zero_detection=self.zero_detection,
             max_bandwidth_bytes_per_s=self.max_bandwidth_bytes_per_s,
             queues=self.queues,
+            queue_cpus=self.queue_cpus,
             block_on_fault=self.block_on_fault,
             timeout_s=self.timeout_s,
         )
@@ -56,6 +58,7 @@ class Settings:
             method=method,
             backend=backend,
             queues=self.queues,
+            queue_cpus=self.queue_cpus,
             block_on_fault=self.block_on_fault,
             timeout_s=self.timeout_s,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from iaactl.consumers import consumer_queues, why_none
 from iaactl.errors import HostError, LibraryMissing
@@ -27,6 +27,8 @@ class Supply:
     block_on_fault: bool
     devices_per_socket: dict[str, int]
     why_none: str | None
+    cpus: Mapping[str, Collection[int]] = field(default_factory=dict)
+    """CPUs of each queue's socket, by node; none where the socket is not known."""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -43,9 +45,16 @@ class Supply:
 
 
 def supply(
-    inventory: Inventory, user: User, socket: int | None, is_device: Callable[[str], bool]
+    inventory: Inventory,
+    user: User,
+    socket: int | None,
+    is_device: Callable[[str], bool],
+    cpus: Mapping[int, Collection[int]],
 ) -> Supply:
-    """The queues of an inventory that a consumer of this user would use."""
+    """The queues of an inventory that a consumer of this user would use.
+
+    `cpus` are those of each socket.
+    """
     found = consumer_queues(inventory.devices, user, socket=socket)
     usable = [queue for queue in found if queue.usable and queue.path is not None]
     if usable:
@@ -73,6 +82,11 @@ def supply(
         block_on_fault=all(queue.block_on_fault for queue in usable),
         devices_per_socket=dict(enabled),
         why_none=why,
+        cpus={
+            queue.path or "": cpus[queue.socket]
+            for queue in usable
+            if queue.socket is not None and queue.socket in cpus
+        },
     )
 
 

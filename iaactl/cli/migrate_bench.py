@@ -150,6 +150,7 @@ def _settings(options: dict[str, Any], supply: Supply) -> Settings:
         dirty_pages=dirty,
         seed=options["seed"],
         queues=supply.paths,
+        queue_cpus=supply.cpus,
         block_on_fault=supply.block_on_fault,
         timeout_s=options["timeout"],
     )
@@ -294,7 +295,10 @@ def _listen(ctx: click.Context, output: Output, options: dict[str, Any]) -> int:
     backend = Backend(options["backends"][0]) if options["backends"] else Backend.AUTO
     most = _FILE_BYTES if options["size"] is None else bytes_of(options["size"], "--size")
     settings = Settings(
-        queues=supply.paths, block_on_fault=supply.block_on_fault, timeout_s=options["timeout"]
+        queues=supply.paths,
+        queue_cpus=supply.cpus,
+        block_on_fault=supply.block_on_fault,
+        timeout_s=options["timeout"],
     )
     machine = runtime.machine(supply, runtime.libraries())
     host = Host(

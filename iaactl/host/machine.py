@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
-_PROC = Path("/proc")
+from iaactl.host.facts.cpu import read_cpu
+from iaactl.host.facts.memory import read_memory
+from iaactl.host.files import HostFiles
+from iaactl.host.reading import Reading
+from iaactl.ports import Files
+
+_CPU = re.compile(r"cpu(\d+)")
 
 
 def cpu_model() -> str:
     """The CPU as the kernel names it."""
-    try:
-        for line in (_PROC / "cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass
-    return os.uname().machine
+    return read_cpu(Reading(HostFiles())).model_name or os.uname().machine
 
 
 def usable_cpus() -> int:
@@ -26,20 +26,27 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def cpus_by_socket(files: Files | None = None) -> dict[int, tuple[int, ...]]:
+    """CPU numbers of each socket (physical package) that is online."""
+    read = Reading(files or HostFiles())
+    folder = "/sys/devices/system/cpu"
+    found: dict[int, list[int]] = {}
+    for name in read.names(folder):
+        match = _CPU.fullmatch(name)
+        socket = read.number(f"{folder}/{name}/topology/physical_package_id", 10) if match else None
+        if match and socket is not None:
+            found.setdefault(socket, []).append(int(match[1]))
+    return {socket: tuple(sorted(cpus)) for socket, cpus in sorted(found.items())}
+
+
 def kernel() -> str:
     """Release of the running kernel."""
-    return os.uname().release
+    return Reading(HostFiles()).text("/proc/sys/kernel/osrelease") or os.uname().release
 
 
 def available_bytes() -> int | None:
     """Memory that can be taken without swapping, bytes; None where the kernel does not tell."""
-    try:
-        for line in (_PROC / "meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
+    return read_memory(Reading(HostFiles())).available_bytes
 
 
 def is_character_device(path: str) -> bool:

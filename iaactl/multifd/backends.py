@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from iaactl.errors import HostError, IaactlError, LibraryMissing, UsageProblem
@@ -31,13 +31,18 @@ _SOFTWARE = {False: ("isal", "zlib"), True: ("libdeflate", "isal", "zlib")}
 
 @dataclass(frozen=True, slots=True)
 class CodecPlan:
-    """A codec by name, the one that helps it out, and the queues it uses."""
+    """A codec by name, the one that helps it out, and the queues it uses.
+
+    `queue_cpus` are the CPUs of each queue's socket, by path: a packet goes to the queues of the
+    socket that the thread runs on. Without them, or where that socket has no queue, to all.
+    """
 
     name: str
     fallback: str
     decompress: bool
     level: int = 1
     queues: tuple[str, ...] = ()
+    queue_cpus: Mapping[str, Collection[int]] = field(default_factory=dict)
     block_on_fault: bool = False
     timeout_s: float = 10.0
 
@@ -54,13 +59,27 @@ class CodecPlan:
         array = ffi.new("const char *[]", paths)
         settings.queues = array
         settings.queue_count = len(paths)
+        cpus = self._cpu_sets()
+        settings.queue_cpus = cpus
         ffi.memmove(settings.descriptor, self._descriptor(), descriptor.DESCRIPTOR_BYTES)
         if self.decompress:
-            return [paths, array]
+            return [paths, array, cpus]
         aecs = ffi.new("uint8_t[]", CompressAecs.fixed().pack())
         settings.aecs = aecs
         settings.aecs_bytes = COMPRESS_AECS_BYTES
-        return [paths, array, aecs]
+        return [paths, array, cpus, aecs]
+
+    def _cpu_sets(self) -> Any:
+        """`queue_cpus` of the settings; NULL where nobody knows the CPUs of a queue's socket."""
+        if not all(self.queue_cpus.get(path) for path in self.queues):
+            return ffi.NULL
+        words = lib.IAACTL_CPU_WORDS
+        sets = ffi.new("uint64_t[]", words * len(self.queues))
+        for number, path in enumerate(self.queues):
+            for cpu in self.queue_cpus[path]:
+                if cpu < 64 * words:
+                    sets[number * words + cpu // 64] |= 1 << cpu % 64
+        return sets
 
     def _descriptor(self) -> bytes:
         """All that is the same for every page; addresses and sizes of sources come later."""
@@ -134,6 +153,7 @@ def choose(
     queues: Sequence[str],
     block_on_fault: bool,
     timeout_s: float,
+    queue_cpus: Mapping[str, Collection[int]] | None = None,
 ) -> tuple[CodecPlan | None, Choice]:
     """The codec of method qpl (None for others) and what to tell the user.
 
@@ -148,6 +168,7 @@ def choose(
         software,
         decompress,
         queues=tuple(queues),
+        queue_cpus=queue_cpus or {},
         block_on_fault=block_on_fault,
         timeout_s=timeout_s,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -83,6 +83,7 @@ class PageCodec:
         *,
         level: int = 1,
         queues: Sequence[str] = (),
+        queue_cpus: Mapping[str, Collection[int]] | None = None,
         block_on_fault: bool = False,
         timeout_s: float = 10.0,
     ) -> None:
@@ -95,7 +96,7 @@ class PageCodec:
         self._plans = {
             decompress: CodecPlan(
                 name, "zlib", decompress, level=level, queues=tuple(queues),
-                block_on_fault=block_on_fault, timeout_s=timeout_s,
+                queue_cpus=queue_cpus or {}, block_on_fault=block_on_fault, timeout_s=timeout_s,
             )
             for decompress in (False, True)
         }  # fmt: skip

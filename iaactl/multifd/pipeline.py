@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -35,8 +35,9 @@ class SendOptions:
 
     `max_bandwidth_bytes_per_s` counts wire bytes of all channels together, in windows of 100 ms
     as in QEMU; 0 is no limit. `queues` are the nodes of shared work queues, e.g. /dev/iax/wq1.0:
-    each channel opens all of them and spreads its jobs. `timeout_s` is how long a peer may take
-    no byte, and how long a device may take for a job.
+    each channel opens all of them and spreads its jobs over those of the socket it runs on, which
+    `queue_cpus` tells: the CPUs of each queue's socket by path; without, over all. `timeout_s` is
+    how long a peer may take no byte, and how long a device may take for a job.
     """
 
     method: Method = Method.NONE
@@ -48,6 +49,7 @@ class SendOptions:
     block: str = "pc.ram"
     uuid: bytes = bytes(16)
     queues: Sequence[str] = ()
+    queue_cpus: Mapping[str, Collection[int]] = field(default_factory=dict)
     block_on_fault: bool = False
     timeout_s: float = 10.0
 
@@ -65,6 +67,7 @@ class ReceiveOptions:
     block: str = "pc.ram"
     uuid: bytes = bytes(16)
     queues: Sequence[str] = ()
+    queue_cpus: Mapping[str, Collection[int]] = field(default_factory=dict)
     block_on_fault: bool = False
     timeout_s: float = 10.0
 
@@ -85,6 +88,7 @@ class Sender:
             options.backend,
             decompress=False,
             queues=options.queues,
+            queue_cpus=options.queue_cpus,
             block_on_fault=options.block_on_fault,
             timeout_s=options.timeout_s,
         )
@@ -238,6 +242,7 @@ class Receiver:
             options.backend,
             decompress=True,
             queues=options.queues,
+            queue_cpus=options.queue_cpus,
             block_on_fault=options.block_on_fault,
             timeout_s=options.timeout_s,
         )

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages on work queues, by QEMU's policy: submit all pages of a packet, then wait in order.
  *
+ * A packet goes to the queues of the socket that the thread runs on at that moment, as QPL chooses
+ * them; where that socket has none, to all, which QPL would not do: it would say that there is no
+ * work queue.
+ *
  * A page that every queue refuses is offered three more times at once, then done by the fallback
  * while the queues drain. A page whose compression fails is sent raw. One whose decompression
  * fails is decompressed by the fallback, which tells a broken stream from a broken device: QEMU
  * gives up there. Both are counted. */
+#define _GNU_SOURCE /* sched_getcpu */
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +40,8 @@ struct iaa_codec {
 	uint64_t timeout_ns;
 	uint32_t queue_count, next;
 	struct iaactl_portal **portals;
+	uint64_t (*cpus)[IAACTL_CPU_WORDS]; /* of each queue's socket; NULL: any */
+	bool *far;                          /* queues of another socket than this packet's */
 	uint32_t on[MOST_IN_FLIGHT]; /* index of the queue that has the job */
 	uint8_t *aecs;
 	uint8_t (*records)[RECORD_BYTES];
@@ -62,7 +70,26 @@ static void describe(struct iaa_codec *codec, uint32_t slot, const struct iaactl
 		put_u64(d + AECS_AT, (uintptr_t)codec->aecs);
 }
 
-/* Offer a job to each queue once, beginning with the next in turn: -EAGAIN when one was merely full,
+static bool serves(const struct iaa_codec *codec, uint32_t queue, uint32_t cpu)
+{
+	return cpu < 64 * IAACTL_CPU_WORDS && codec->cpus[queue][cpu / 64] >> cpu % 64 & 1;
+}
+
+/* Mark the queues of other sockets; none, where this one has no queue. */
+static void stay_near(struct iaa_codec *codec)
+{
+	int cpu = codec->cpus ? sched_getcpu() : -1;
+	uint32_t i, near = 0;
+
+	for (i = 0; i < codec->queue_count; i++) {
+		codec->far[i] = cpu >= 0 && !serves(codec, i, (uint32_t)cpu);
+		near += !codec->far[i];
+	}
+	if (!near)
+		memset(codec->far, 0, codec->queue_count * sizeof(*codec->far));
+}
+
+/* Offer a job to each queue near by once, beginning with the next in turn: -EAGAIN when one was merely full,
  * else the error of the last. */
 static int offer(struct iaa_codec *codec, uint32_t slot)
 {
@@ -73,6 +100,8 @@ static int offer(struct iaa_codec *codec, uint32_t slot)
 	for (i = 0; i < codec->queue_count; i++) {
 		uint32_t queue = (codec->next + i) % codec->queue_count;
 
+		if (codec->far[queue])
+			continue;
 		err = iaactl_portal_submit(codec->portals[queue], &codec->jobs[slot]);
 		if (!err) {
 			codec->on[slot] = queue;
@@ -159,6 +188,7 @@ static int run_pages(struct iaactl_codec *base, struct iaactl_page *pages, uint3
 
 	if (count > MOST_IN_FLIGHT)
 		return -EINVAL;
+	stay_near(codec);
 	for (i = 0; i < count; i++) {
 		err = begin(codec, i, &pages[i]);
 		if (err && !first) {
@@ -196,6 +226,8 @@ static void destroy(struct iaactl_codec *base)
 	for (i = 0; codec->portals && i < codec->queue_count; i++)
 		iaactl_portal_close(codec->portals[i]);
 	free(codec->portals);
+	free(codec->cpus);
+	free(codec->far);
 	iaactl_codec_destroy(codec->fallback);
 	free(codec->records);
 	free(codec->aecs);
@@ -206,8 +238,16 @@ static int allocate(const struct iaactl_codec_settings *settings, struct iaa_cod
 {
 	codec->portals = calloc(settings->queue_count, sizeof(*codec->portals));
 	codec->records = aligned_alloc(RECORD_BYTES, MOST_IN_FLIGHT * RECORD_BYTES);
-	if (!codec->portals || !codec->records)
+	codec->far = calloc(settings->queue_count, sizeof(*codec->far));
+	if (!codec->portals || !codec->records || !codec->far)
 		return -ENOMEM;
+	if (settings->queue_cpus) {
+		codec->cpus = calloc(settings->queue_count, sizeof(*codec->cpus));
+		if (!codec->cpus)
+			return -ENOMEM;
+		memcpy(codec->cpus, settings->queue_cpus,
+		       settings->queue_count * sizeof(*codec->cpus));
+	}
 	if (settings->aecs_bytes) {
 		codec->aecs = aligned_alloc(64, (settings->aecs_bytes + 63) / 64 * 64);
 		if (!codec->aecs)

@@ -2,12 +2,14 @@
 
 Options before the queues: a channel count, a page count, `fault` to ask for block_on_fault, the
 seconds a job may take, and `sender` or `receiver` when only that end is to use the queues, or
-`cancelled` to give up after half a second.
+`cancelled` to give up after half a second. The variable QUEUES_NEAR names the queues of the
+socket that this process runs on; without it nothing is known of sockets.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import socket
 import sys
@@ -38,6 +40,9 @@ def content(pages: int) -> bytes:
 def main() -> None:
     channels, pages, fault, timeout, side, *queues = sys.argv[1:]
     block, timeout_s = fault == "fault", float(timeout)
+    near = os.environ.get("QUEUES_NEAR", "").split()
+    here = sorted(os.sched_getaffinity(0))
+    cpus = {path: here if path in near else [2047] for path in queues} if near else {}
     answer: dict[str, object] = {}
     with ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(int(channels))]
@@ -58,6 +63,7 @@ def main() -> None:
                     method=Method.QPL,
                     backend=Backend.SOFTWARE if side == "sender" else Backend.AUTO,
                     queues=queues if side != "sender" else (),
+                    queue_cpus=cpus,
                     block_on_fault=block,
                     timeout_s=timeout_s,
                 ),
@@ -71,6 +77,7 @@ def main() -> None:
                     method=Method.QPL,
                     backend=Backend.SOFTWARE if side == "receiver" else Backend.AUTO,
                     queues=queues if side != "receiver" else (),
+                    queue_cpus=cpus,
                     block_on_fault=block,
                     timeout_s=timeout_s,
                 ),

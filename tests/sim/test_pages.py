@@ -25,6 +25,7 @@ def migrate(
     block: bool = False,
     timeout_s: float = 10,
     side: str = "both",
+    near: str = "",
 ) -> dict[str, Any]:
     """What the client says, after an apply of the documented profile."""
     options = [channels, pages, "fault" if block else "-", timeout_s, side, *queues]
@@ -32,6 +33,7 @@ def migrate(
         "iaactl apply qemu-migration --yes >/dev/null 2>&1; "
         f"{sys.executable} {CLIENT} {' '.join(map(str, options))}",
         faults=faults,
+        environment={"QUEUES_NEAR": near},
     )
     assert result.code == 0, result.err
     answer: dict[str, Any] = json.loads(result.out)
@@ -69,6 +71,17 @@ def test_every_page_goes_through_the_queues(world: World) -> None:
             assert total(answer, end, field) == 0
     assert answer["submitted"] == 192 + 128
     assert len(answer["nodes"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("near", "used"), [(Q3, {Q3}), (f"{Q1} {Q3}", {Q1, Q3}), ("/dev/iax/wq5.0", {Q1, Q3})]
+)
+def test_packets_go_to_the_queues_of_the_socket(world: World, near: str, used: set[str]) -> None:
+    """Where the socket has none, to all of them, and none to software because of that."""
+    answer = migrate(world, Q1, Q3, block=True, near=near)
+    check(answer)
+    assert answer["nodes"] == used
+    assert total(answer, "sender", "software_pages") == 0
 
 
 @pytest.mark.parametrize("side", ["sender", "receiver"])

@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* CPUs that a set of them can tell: 64 a word. */
+#define IAACTL_CPU_WORDS 32u
+
 /* Room for a compressed page: one byte less than a page, since length 4096 means raw. */
 #define IAACTL_PAGE_ROOM 4095u
 /* A page's data may be read this far beyond its end, but not used: keep that much readable. */
@@ -55,6 +58,9 @@ struct iaactl_codec_settings {
 	bool decompress;
 	uint32_t queue_count;
 	const char *const *queues; /* nodes of shared work queues */
+	/* CPUs of each queue's socket, IAACTL_CPU_WORDS words a queue: bit n of word w is CPU 64 w + n.
+	 * NULL: every queue serves every CPU. */
+	const uint64_t *queue_cpus;
 	uint64_t timeout_ns;       /* how long a job may take */
 	uint8_t descriptor[64];    /* complete but for addresses and the size of the source */
 	uint32_t aecs_bytes;       /* 0: none */
