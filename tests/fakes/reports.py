@@ -60,7 +60,7 @@ def machine(devices: int = 0, *, is_device: bool = True) -> Machine:
 def side(pages: int = PAGES, *, cpu_s: float = 1.0, path: str = "software", **changes: Any) -> Side:
     plain = Side(
         normal_pages=pages, cpu_s=cpu_s, codec_s=cpu_s,
-        choice=Choice(backend=None, codec="zlib 1.3", reason="one"),
+        choice=Choice(backend=None, codec="zlib <1.3>", reason="one"),
         threads=(ThreadUse(channel=0, cpu_s=cpu_s, codec_s=cpu_s, pages=pages, wire_bytes=9000),),
     )  # fmt: skip
     return plain.model_copy(update={f"{path}_pages": pages, **changes})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from iaactl.bench.image import Image
 from iaactl.bench.migration import thinned
 from iaactl.bench.settings import Settings
 from iaactl.bench.transport import Transport, connected
-from iaactl.errors import HostError
+from iaactl.errors import HostError, StreamError
 from iaactl.model.migration import Backend, Method
 from iaactl.model.report import Run, Sample, Variant
 
@@ -109,6 +110,20 @@ def test_a_channel_that_breaks_is_one_failed_run_and_the_next_goes_on() -> None:
     assert "channel 1" in broken.failed
     assert broken.total_ms is None
     assert fine.ok
+
+
+def test_the_receivers_defect_is_told_and_not_what_the_sender_saw_of_it() -> None:
+    engine = FakeEngine()
+    destination = LocalDestination(engine, 8192, variant("zlib"), SETTINGS, "unix")
+    try:
+        seen = StreamError("channel 0: closed")
+        assert destination.explain(seen) is seen
+        os.write(destination.fds[1], b"\0" + bytes(4) + (3).to_bytes(4, "little") + b"bad")
+        with pytest.raises(StreamError):
+            destination.wait_sync(1)
+        assert "channel 1" in destination.explain(seen).message
+    finally:
+        destination.close()
 
 
 def test_what_cannot_be_had_raises_or_is_left_out() -> None:

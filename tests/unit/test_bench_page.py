@@ -90,6 +90,8 @@ def test_text_of_the_report_is_escaped() -> None:
     body = text[text.index("<body>") :]
     assert "<mix>" not in body
     assert "<gone>" not in body
+    assert "<1.3>" not in body
+    assert "zlib <1.3>" in " ".join(Page(text).text)
 
 
 TIMES = re.compile(r"\b\d[\d.,]*\s?(ms|s|us|GB/s|MB/s|Gbit/s|pages/s)\b")

@@ -15,12 +15,22 @@ from hypothesis import strategies as st
 from fakes.pipeline import FakeEngine
 from fakes.reports import variant
 from iaactl.bench.campaign import Outcome, run_campaign
-from iaactl.bench.control import Control, Hello, Refusal, Start, Sync, Welcome
+from iaactl.bench.control import (
+    Control,
+    Hello,
+    Open,
+    Ready,
+    Refusal,
+    Start,
+    Started,
+    Sync,
+    Welcome,
+)
 from iaactl.bench.image import Image
 from iaactl.bench.listener import Host, Service, listening
 from iaactl.bench.remote import Peer
 from iaactl.bench.settings import Settings
-from iaactl.errors import IaactlError, OperationError, PeerError
+from iaactl.errors import IaactlError, OperationError, PeerError, StreamError
 from iaactl.model.migration import Backend
 from iaactl.model.report import Variant
 
@@ -153,6 +163,7 @@ def _welcome(**changes: object) -> bytes:
         (b"x" * (1 << 19), "does not speak the protocol"),
         (Refusal(message="no room", hint="less").model_dump_json().encode() + b"\n", "no room"),
     ],
+    ids=["protocol", "HTTP", "fields", "list", "closed", "endless", "refusal"],
 )
 def test_what_is_no_listening_iaactl_gets_one_sentence(line: bytes, words: str) -> None:
     with answering(line) as port, pytest.raises(PeerError, match=words) as caught:
@@ -233,6 +244,27 @@ def test_a_receiver_that_vanishes_amid_a_campaign_ends_it_with_what_was_measured
     assert len(outcome.runs) == 2
 
 
+def test_a_channel_that_breaks_here_ends_the_campaign_for_the_hosts_are_out_of_step() -> None:
+    class Breaking(FakeEngine):
+        def sender(self, memory, fds, options):  # type: ignore[no-untyped-def]
+            sender = super().sender(memory, fds, options)
+
+            def broken() -> int:
+                raise StreamError("channel 0: cut", channel=0)
+
+            sender.round = broken  # type: ignore[method-assign]
+            return sender
+
+    with listener() as other:
+        peer = Peer("127.0.0.1", other.port, len(CONTENT), SETTINGS)
+        outcome = campaign(peer, Breaking(), variant("none"))
+        peer.close()
+    assert outcome.lost_peer is not None
+    (run,) = outcome.runs
+    assert "channel 0: cut" in (run.failed or "")
+    assert other.failed is not None
+
+
 def test_a_stranger_on_the_port_does_not_get_a_channel() -> None:
     """127.0.0.2 is another host as far as addresses tell."""
     with listener() as other:
@@ -243,8 +275,11 @@ def test_a_stranger_on_the_port_does_not_get_a_channel() -> None:
         )
         assert stranger.recv(1) == b""
         stranger.close()
+        with socket.create_connection(("127.0.0.1", other.port)):
+            control.receive(Ready, timeout_s=5)
+            control.send(Open())
+            control.receive(Started, timeout_s=5)
         control.close()
-    assert other.failed is not None
 
 
 @given(st.binary(max_size=400))
