@@ -69,6 +69,9 @@ _REASONS: dict[int, Callable[[int, int], str]] = {
     lib.IAACTL_DEFECT_SYNC_MISSING: lambda have, want: (
         f"the channel ends after {have} SYNCs, another has {want}"
     ),
+    lib.IAACTL_DEFECT_UNSYNCED: lambda have, want: (
+        f"the channel ends after {have} pages that no SYNC follows"
+    ),
     lib.IAACTL_DEFECT_DEVICE: lambda have, want: (
         f"a work queue did not complete a job in {want / 1000:g} s"
     ),

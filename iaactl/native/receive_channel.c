@@ -217,6 +217,12 @@ int iaactl_receive_packet(struct iaactl_receive_channel *channel, uint32_t *ret)
 	int err;
 
 	err = iaactl_io_read(&channel->io, channel->header, IAACTL_HEAD_BYTES);
+	if (err == -ENODATA && channel->unsynced) {
+		/* Every migration ends with a SYNC: this sender died, if at a good moment. */
+		defect.kind = IAACTL_DEFECT_UNSYNCED;
+		defect.have = channel->unsynced;
+		return refuse(channel, defect, 0);
+	}
 	if (err == -ENODATA)
 		return 1;
 	err = check_read(channel, err, IAACTL_HEAD_BYTES);
@@ -241,6 +247,9 @@ int iaactl_receive_packet(struct iaactl_receive_channel *channel, uint32_t *ret)
 			return err;
 	}
 	iaactl_counters_add(&channel->counters, packet, channel->codec ? channel->pages : NULL);
+	channel->unsynced += packet->normal_pages + packet->zero_pages;
+	if (packet->flags & IAACTL_FLAG_SYNC)
+		channel->unsynced = 0;
 	return 0;
 }
 

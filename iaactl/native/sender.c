@@ -14,18 +14,22 @@
 
 /* ---- threads ------------------------------------------------------------------------------- */
 
-static uint32_t take_work(struct iaactl_send_channel *channel)
+/* The next pages of the round, none at its end; false when it has been given up, so that no SYNC may
+ * say that it is complete. */
+static bool take_work(struct iaactl_send_channel *channel, uint32_t *count)
 {
 	struct iaactl_sender *sender = channel->sender;
-	uint32_t count = 0;
+	bool go;
 
+	*count = 0;
 	pthread_mutex_lock(&sender->lock);
-	if (!sender->stop && !sender->defect.kind)
+	go = !sender->stop && !sender->defect.kind;
+	if (go)
 		iaactl_memory_take_dirty(sender->memory, &sender->cursor, IAACTL_PACKET_PAGES,
-					 channel->packet.offsets, &count);
-	sender->pages += count;
+					 channel->packet.offsets, count);
+	sender->pages += *count;
 	pthread_mutex_unlock(&sender->lock);
-	return count;
+	return go;
 }
 
 static void note_cpu(struct iaactl_send_channel *channel)
@@ -68,11 +72,13 @@ static void *run(void *argument)
 		return NULL;
 	while (wait_for_round(channel, done)) {
 		done++;
-		while ((count = take_work(channel))) {
-			if (!iaactl_send_pages(channel, count))
+		do {
+			if (!take_work(channel, &count))
+				return NULL;
+			if (count && !iaactl_send_pages(channel, count))
 				return NULL;
 			note_cpu(channel);
-		}
+		} while (count);
 		if (!iaactl_send_sync(channel))
 			return NULL;
 		note_cpu(channel);

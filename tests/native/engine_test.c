@@ -136,6 +136,93 @@ static void migrate(int method, uint64_t bytes_per_s)
 	iaactl_memory_destroy(target);
 }
 
+static void *cancel_soon(void *argument)
+{
+	struct reading *reading = argument;
+
+	usleep(30000);
+	iaactl_sender_cancel(reading->sender);
+	iaactl_receiver_cancel(reading->receiver);
+	return NULL;
+}
+
+/* Given up from another thread, or by a peer that goes, in the middle of a round. */
+static void interrupted(int method, bool vanish)
+{
+	struct iaactl_send_settings send = { .method = method, .level = 1, .bytes_per_s = 1000000,
+					     .timeout_ns = 60000000000, .block = "pc.ram",
+					     .codec = { .kind = IAACTL_CODEC_ISAL } };
+	struct iaactl_receive_settings receive = { .method = method, .timeout_ns = 60000000000,
+						   .codec = { .kind = IAACTL_CODEC_LIBDEFLATE,
+							      .decompress = true } };
+	struct iaactl_block block = { .name = "pc.ram" };
+	struct iaactl_memory *source, *target;
+	struct reading reading = { 0 };
+	struct iaactl_counters counters[CHANNELS];
+	struct iaactl_defect defect;
+	int ours[CHANNELS], theirs[CHANNELS], both[2], result;
+	uint32_t queue, i;
+	pthread_t thread;
+	uint64_t sent;
+
+	CHECK(!iaactl_memory_create(PAGES * IAACTL_PAGE_BYTES, false, &source));
+	CHECK(!iaactl_memory_create(PAGES * IAACTL_PAGE_BYTES, false, &target));
+	for (i = 0; i < PAGES; i++)
+		fill(iaactl_memory_base(source) + i * IAACTL_PAGE_BYTES, 1);
+	iaactl_memory_mark_all_dirty(source);
+	for (i = 0; i < CHANNELS; i++) {
+		CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, both));
+		ours[i] = both[0];
+		theirs[i] = both[1];
+	}
+	block.memory = target;
+	CHECK(!iaactl_receiver_create(&block, 1, theirs, CHANNELS, &receive, &queue,
+				      &reading.receiver));
+	CHECK(!iaactl_receiver_start(reading.receiver));
+	CHECK(!iaactl_sender_create(source, ours, CHANNELS, &send, &queue, &reading.sender));
+	CHECK(!iaactl_sender_begin(reading.sender));
+	CHECK(iaactl_sender_begin(reading.sender) == -EBUSY);
+	if (vanish) {
+		do
+			CHECK(!iaactl_receiver_counters(reading.receiver, 0, NULL, &counters[0]) &&
+			      !iaactl_receiver_counters(reading.receiver, 1, NULL, &counters[1]) &&
+			      !iaactl_receiver_counters(reading.receiver, 2, NULL, &counters[2]));
+		while (!counters[0].normal_pages && !counters[1].normal_pages &&
+		       !counters[2].normal_pages);
+		CHECK(!shutdown(ours[1], SHUT_RDWR));
+		do
+			result = iaactl_sender_wait(reading.sender, 1000, &sent);
+		while (result == -EAGAIN);
+		CHECK(result == -EPROTO);
+		iaactl_sender_defect(reading.sender, &defect);
+		CHECK(defect.kind == IAACTL_DEFECT_CLOSED && defect.channel == 1);
+		CHECK(iaactl_sender_finish(reading.sender) == -EPROTO);
+		for (i = 0; i < CHANNELS; i++)
+			(void)shutdown(ours[i], SHUT_RDWR);
+		CHECK(iaactl_receiver_wait_end(reading.receiver, 60000) == -EPROTO);
+		/* No channel may have said that the round is complete. */
+		iaactl_receiver_defect(reading.receiver, &defect);
+		CHECK(defect.kind == IAACTL_DEFECT_CUT || defect.kind == IAACTL_DEFECT_UNSYNCED);
+	} else {
+		CHECK(!pthread_create(&thread, NULL, cancel_soon, &reading));
+		do
+			result = iaactl_sender_wait(reading.sender, 1000, &sent);
+		while (result == -EAGAIN);
+		CHECK(result == -ECANCELED);
+		pthread_join(thread, NULL);
+		CHECK(iaactl_receiver_wait_end(reading.receiver, 1000) == -ECANCELED);
+		CHECK(iaactl_receiver_wait_sync(reading.receiver, 1, 1000) == -ECANCELED);
+	}
+	iaactl_sender_destroy(reading.sender);
+	iaactl_receiver_destroy(reading.receiver);
+	for (i = 0; i < CHANNELS; i++) {
+		CHECK(!close(ours[i]));
+		CHECK(!close(theirs[i]));
+	}
+	iaactl_memory_destroy(source);
+	iaactl_memory_destroy(target);
+}
+
 /* A limit holds over time, also when one packet is more than a window's share. */
 static void pace(void)
 {
@@ -260,6 +347,8 @@ int main(void)
 	for (method = IAACTL_METHOD_NONE; method <= IAACTL_METHOD_QPL; method++) {
 		migrate(method, 0);
 		migrate(method, 20000000);
+		interrupted(method, false);
+		interrupted(method, true);
 	}
 	printf("all passed\n");
 	return 0;

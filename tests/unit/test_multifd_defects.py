@@ -208,6 +208,13 @@ def test_a_channel_id_may_come_once() -> None:
     assert "channel 1 is there twice" in error.message
 
 
+def test_pages_that_no_sync_follows() -> None:
+    """A sender that died between two packets: not the end of a migration."""
+    error = refused([H + multifd.sync() + 2 * NONE.pack()], Method.NONE)
+    assert "the channel ends after 2 pages that no SYNC follows" in error.message
+    assert error.facts["packet"] == 3
+
+
 def test_a_channel_that_lacks_a_sync() -> None:
     """The others would wait for it for ever."""
     whole = multifd.sync() + multifd.sync()

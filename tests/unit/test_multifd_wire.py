@@ -238,7 +238,7 @@ def test_streams_of_other_encoders_are_taken(level: int, strategy: int, backend:
         one = page(2, level)[: PAGE // 2] * 2
         body = multifd.deflate(one, 1, strategy)
     packet = Packet(8, 0, BLOCK, (0,), (), multifd.join([body]))
-    assert receive(multifd.hello(0) + packet.pack(), Method.QPL)[0][:PAGE] == one
+    assert receive(multifd.hello(0) + packet.pack() + multifd.sync(), Method.QPL)[0][:PAGE] == one
 
 
 def test_what_qemu_takes_is_taken() -> None:
@@ -251,7 +251,7 @@ def test_what_qemu_takes_is_taken() -> None:
     two = first + encoder.compress(one[1000:]) + encoder.flush()
     pieces = [unfinished, two, multifd.deflate(one) + b"trailing", multifd.deflate(one)]
     packet = Packet(8, 0, BLOCK, (0, PAGE, 2 * PAGE, 3 * PAGE), (), multifd.join(pieces))
-    memory, (counters,) = receive(multifd.hello(0) + packet.pack(), Method.QPL)
+    memory, (counters,) = receive(multifd.hello(0) + packet.pack() + multifd.sync(), Method.QPL)
     assert memory[: 4 * PAGE] == 4 * one
     assert counters.software_pages == 4
 

@@ -22,6 +22,7 @@ struct iaactl_receive_channel {
 	uint32_t lengths[IAACTL_PACKET_PAGES];
 	uint8_t header[IAACTL_HEADER_BYTES];
 	struct iovec vector[IAACTL_PACKET_PAGES];
+	uint64_t unsynced; /* pages since the last SYNC */
 	uint64_t syncs; /* under the receiver's lock */
 	bool ended;     /* likewise */
 };

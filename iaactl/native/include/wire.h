@@ -62,6 +62,7 @@ enum iaactl_defect_kind {
 	IAACTL_DEFECT_CLOSED,       /* - (sending: the peer closed) */
 	IAACTL_DEFECT_IO,           /* - (errno in `error`) */
 	IAACTL_DEFECT_SYNC_MISSING, /* SYNCs of the channel that ended, SYNCs of another */
+	IAACTL_DEFECT_UNSYNCED,     /* pages behind the last SYNC */
 	IAACTL_DEFECT_DEVICE,       /* index of the queue, milliseconds (errno in `error`) */
 	IAACTL_DEFECT_CODEC         /* - (errno in `error`) */
 };
