@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 demo: $(VENV)/.ready
 	@sh tests/demo.sh
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready | test-packages
 	$(PYTHON) -m pytest -n 2
 
 # Debian packages, only those that are missing: an ordinary user without sudo can go on when all
@@ -46,6 +46,15 @@ $(VENV)/.ready: pyproject.toml $(wildcard iaactl/native/*) $(wildcard iaactl/nat
 	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[sim,html]' --group dev
 	touch $@
 
-.PHONY: packages
+# Tests of the layer `qemu` want a real emulator; without it they are skipped, and say so.
+test-packages:
+	@command -v qemu-system-x86_64 >/dev/null || { \
+	  echo "installing: qemu-system-x86"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends qemu-system-x86 >/dev/null; \
+	} || echo "qemu-system-x86 is not to be had: its tests will be skipped"
+
+.PHONY: packages test-packages
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .suites

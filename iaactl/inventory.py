@@ -23,9 +23,12 @@ from iaactl.model.names import natural, parse_member
 _PCI_IN_PATH = re.compile(r"/([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/")
 
 
+_MOST_DIGITS = 64  # of a number that an attribute could hold; Python refuses some longer ones
+
+
 def _integer(text: str, base: int) -> int | None:
     try:
-        return int(text, base)
+        return int(text, base) if len(text) <= _MOST_DIGITS else None
     except ValueError:
         return None
 

@@ -15,12 +15,10 @@ from iaactl.model.facts import Facts, Probe, User
 from iaactl.ports import Audit, DeviceTree, Events, Files, NodeAccess, Portal
 
 if TYPE_CHECKING:
-    from iaactl.host.archive import RecordingFiles
-
-if TYPE_CHECKING:
     from iaactl.bench.codecs import MakeCodec
     from iaactl.bench.engine import Engine
     from iaactl.bench.supply import Supply
+    from iaactl.host.archive import RecordingFiles
     from iaactl.model.report import Library, Machine
     from iaactl.multifd.capture import CaptureSummary
     from iaactl.multifd.codecs import ZeroScan

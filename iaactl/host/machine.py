@@ -13,7 +13,7 @@ from iaactl.host.files import HostFiles
 from iaactl.host.reading import Reading
 from iaactl.ports import Files
 
-_CPU = re.compile(r"cpu(\d+)")
+_CPU = re.compile(r"cpu(\d{1,6})")
 
 
 def cpu_model() -> str:

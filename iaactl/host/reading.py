@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from iaactl.ports import Files, Status
 
+_MOST_DIGITS = 64  # of a number that anything here could mean
+
 
 class Reading:
     """Forgiving access to `Files`."""
@@ -39,8 +41,9 @@ class Reading:
 
     def number(self, path: str, base: int = 0) -> int | None:
         """The number in a file, None where there is none."""
+        text = self.text(path) or ""
         try:
-            return int(self.text(path) or "", base)
+            return int(text, base) if len(text) <= _MOST_DIGITS else None
         except ValueError:
             return None
 

@@ -19,6 +19,8 @@ IAA_FUNCTIONS = frozenset({(0x8086, 0x0CFE), (0x8086, 0x1216), (0x8086, 0xB02D)}
 
 _DEVICE = re.compile(r"iax[0-9]+")
 _MEMBER = re.compile(r"(wq|engine|group)[0-9]+\.[0-9]+")
+_CPU_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
+_MOST_CPUS = 8192  # NR_CPUS of distribution kernels
 _OWNERS = {"wq": Owner.WQ, "engine": Owner.ENGINE, "group": Owner.GROUP}
 _FLAGS = ("enqcmd", "movdir64b", "hypervisor")
 _MODULES = ("idxd", "iaa_crypto")
@@ -30,9 +32,9 @@ Enumerate = Callable[[str], Iterable[str]]
 def _cpus(text: str) -> list[int]:
     cpus: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if first.isdecimal() and (not last or last.isdecimal()):
-            cpus += range(int(first), min(int(last or first), int(first) + 8192) + 1)
+        match = _CPU_RANGE.fullmatch(part.strip())
+        if match:
+            cpus += range(int(match[1]), min(int(match[2] or match[1]), _MOST_CPUS) + 1)
     return cpus
 
 

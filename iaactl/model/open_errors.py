@@ -14,60 +14,50 @@ from iaactl.model.codes import remedy_of
 
 @dataclass(frozen=True, slots=True)
 class OpenError:
-    """An errno in the words of this driver. `code` names the finding that goes with it, if any."""
+    """An errno in the words of this driver."""
 
     name: str
     meaning: str
     remedy: str | None = None
-    code: str | None = None
 
 
 _KNOWN = {
     errno.EACCES: (
         "the node belongs to another user",
         "`iaactl list --wqs --user NAME` shows who may open it; a profile grants it with `access`",
-        "IAA-A001",
     ),
     errno.EPERM: (
         "a security module or the cgroup's device rules refuse it",
         "in a container: pass the device to it; else look for SELinux or AppArmor denials",
-        "IAA-A001",
     ),
     errno.EBUSY: (
         "a dedicated work queue has one client at a time, and it has one now",
         "use a shared work queue",
-        None,
     ),
     errno.ENODEV: (
         "the kernel cannot bind this process's memory (SVA): IOMMU off or not capable",
         "`iaactl doctor` names the cause",
-        None,
     ),
     errno.ENOSPC: (
         "the device has no PASID table: the IOMMU is in legacy mode or lacks PASID",
         remedy_of("IAA-I002"),
-        "IAA-I002",
     ),
     errno.EINVAL: (
         "the kernel cannot bind this process's memory (SVA): ATS or PASID is not switched on for "
         "the device",
-        "look in the BIOS for ATS and PASID of the IIO; `iaactl doctor` as root shows both",
-        "IAA-I006",
+        "`iaactl doctor` as root shows which; look in the BIOS for ATS and PASID of the IIO",
     ),
     errno.EOPNOTSUPP: (
         "this kernel has SVA disabled on x86 (a stable patch of late 2025)",
         remedy_of("IAA-K003"),
-        "IAA-K003",
     ),
     errno.ENOENT: (
         "the work queue is not enabled, or not of type user",
         "`iaactl list` shows the queues",
-        None,
     ),
     errno.ENXIO: (
         "the node is left over from a work queue that is gone",
         "`iaactl list` shows the queues that are enabled now",
-        None,
     ),
 }
 
@@ -77,5 +67,4 @@ def explain_open(number: int) -> OpenError:
     name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
     if number not in _KNOWN:
         return OpenError(name, f"open() says {name}")
-    meaning, remedy, code = _KNOWN[number]
-    return OpenError(name, meaning, remedy, code)
+    return OpenError(name, *_KNOWN[number])

@@ -172,6 +172,7 @@ def test_without_root_it_says_what_root_would_add(world: World) -> None:
     ("open:wq1.0:errno=ENOSPC", "IAA-I002", "legacy mode"),
     ("open:wq1.0:errno=ENODEV", "IAA-I009", "nothing that could be read says why"),
     ("open:wq1.0:errno=EACCES", "IAA-A001", "may not open"),
+    ("open:wq1.0:errno=EINVAL", "IAA-I009", "ATS and PASID are on"),
 ])  # fmt: skip
 def test_faults_of_one_queue(world: World, fault: str, code: str, word: str) -> None:
     result = world.run(

@@ -86,6 +86,17 @@ def a3_new_kernel(tree: HostTree) -> None:
     tree.unit("dmar0", cap=1 << 56)
 
 
+def ats_off(tree: HostTree) -> None:
+    """Configuration space with the three capabilities, PASID and PRI on, ATS off."""
+    data = bytearray(4096)
+    for at, (kind, following, offset, control) in {
+        0x100: (0x0F, 0x110, 6, 0), 0x110: (0x13, 0x120, 4, 1), 0x120: (0x1B, 0, 6, 1),
+    }.items():  # fmt: skip
+        data[at : at + 4] = (kind | 1 << 16 | following << 20).to_bytes(4, "little")
+        data[at + offset : at + offset + 2] = control.to_bytes(2, "little")
+    (tree.folder / "sys/bus/pci/devices/0000:6a:02.0/config").write_bytes(data)
+
+
 def a4(tree: HostTree) -> None:
     no_pasid(tree)
     tree.unit("dmar0", cap=1 << 60)
@@ -337,6 +348,10 @@ CASES = {
     "A2 legacy mode, new kernel": Case("IAA-I002", legacy_new_kernel, probes=errno.ENOSPC,
                                        also=("IAA-Q005",)),
     "A3 5-level paging": Case("IAA-I003", a3, OLD),
+    "ATS off": Case("IAA-I011", ats_off, probes={"iax1/wq1.0": errno.EINVAL, "iax3/wq3.0": 0},
+                    also=("IAA-Q005",)),
+    "ATS or PASID, not readable": Case(
+        "IAA-I011", nothing, probes={"iax1/wq1.0": errno.EINVAL, "iax3/wq3.0": 0}),
     "A3 5-level paging, new kernel": Case("IAA-I003", a3_new_kernel,
                                           probes={"iax1/wq1.0": errno.ENODEV, "iax3/wq3.0": 0}),
     "A4 1 GiB pages": Case("IAA-I004", a4, OLD),

@@ -9,7 +9,7 @@ from iaactl.doctor.symptoms import TO_BE_SURE, Sva, refusals, shown_at_load, sva
 from iaactl.model.codes import found
 from iaactl.model.command_line import iommu_arguments
 from iaactl.model.device import Device, Inventory
-from iaactl.model.facts import Facts, IommuUnit
+from iaactl.model.facts import Facts, IommuUnit, PciState
 from iaactl.model.finding import Finding, Severity
 from iaactl.model.kernel_release import parse_release
 from iaactl.model.vtd import CAP_FL1GP, CAP_FL5LP, NEEDED, WANTED, insisted_on, missing
@@ -215,6 +215,7 @@ def _units(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             )
         else:
             yield _fit(device, unit, where)
+    yield from _switches(facts, inventory)
     if refusals(facts).get(errno.ENODEV) and not explained:
         probe = refusals(facts)[errno.ENODEV][0]
         yield found(
@@ -225,6 +226,44 @@ def _units(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
             f"open({probe.path}): ENODEV",
             *_log(facts, "SVM disabled", "Unable to turn on")[:2],
         )
+
+
+def _switches(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
+    """What a refusal with EINVAL means, by the switches in the devices' configuration space."""
+    states = {state.address: state for state in facts.pci}
+    for probe in refusals(facts).get(errno.EINVAL, []):
+        device = inventory.find(probe.wq.partition("/")[0])
+        if device is None:
+            continue
+        state = states.get(device.pci, PciState(address=device.pci))
+        switches = {"ATS": state.ats, "PASID": state.pasid}
+        off = [name for name, on in switches.items() if on is False]
+        refused = f"open({probe.path}): EINVAL"
+        if off:
+            yield found(
+                "IAA-I011",
+                device.id,
+                f"{' and '.join(off)} not switched on for {device.id}",
+                refused,
+                *(f"{device.pci}/config: {name} is off" for name in off),
+            )
+        elif None in switches.values():
+            yield found(
+                "IAA-I011",
+                device.id,
+                f"ATS or PASID is most likely not switched on for {device.id}",
+                refused,
+                "to be sure: run `iaactl doctor` as root, which can read both",
+            )
+        else:
+            yield found(
+                "IAA-I009",
+                device.id,
+                f"the kernel cannot bind a process's memory for {device.id} (EINVAL), and nothing "
+                "that could be read says why",
+                refused,
+                f"{device.pci}/config: ATS and PASID are on",
+            )
 
 
 def _fit(device: Device, unit: IommuUnit, where: str) -> Finding:

@@ -19,9 +19,9 @@ _ANYBODY = User(name="anybody", uid=0, gids=(0,), bypass=True)
 def check(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
     """Owners, sockets, probes."""
     yield from _owners(facts, inventory)
-    yield from _sockets(facts, inventory)
+    yield from _sockets(inventory)
     for probe in facts.probes or ():
-        yield from _probed(probe, facts)
+        yield from _probed(probe)
     if inventory.devices and all(d.numa_node == -1 for d in inventory.devices):
         yield found(
             "IAA-Q003",
@@ -78,13 +78,13 @@ def socket_name(socket: int | None) -> str:
     return "this machine" if socket is None else f"socket {socket}"
 
 
-def _sockets(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
+def _sockets(inventory: Inventory) -> Iterator[Finding]:
     for socket, devices in by_socket(inventory).items():
         name = socket_name(socket)
         enabled = [wq for d in devices for wq in d.work_queues if wq.enabled]
         shared = [wq for wq in enabled if wq.driver == "user" and wq.mode == "shared"]
         if shared:
-            yield from _nodes(facts, devices, socket)
+            yield from _nodes(devices, socket)
             continue
         kernel = [wq for wq in enabled if wq.driver not in (None, "user")]
         dedicated = [wq for wq in enabled if wq.driver == "user"]
@@ -109,7 +109,7 @@ def _sockets(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
         )
 
 
-def _nodes(facts: Facts, devices: list[Device], socket: int | None) -> Iterator[Finding]:
+def _nodes(devices: list[Device], socket: int | None) -> Iterator[Finding]:
     """Sub-NUMA clustering: nodes of the socket that have devices, but no queue."""
     with_queue = {
         d.numa_node
@@ -127,7 +127,7 @@ def _nodes(facts: Facts, devices: list[Device], socket: int | None) -> Iterator[
         )
 
 
-def _probed(probe: Probe, facts: Facts) -> Iterator[Finding]:
+def _probed(probe: Probe) -> Iterator[Finding]:
     if probe.errno:
         reason = explain_open(probe.errno)
         evidence = f"open({probe.path}) as {probe.user}: {reason.name}"

@@ -15,7 +15,7 @@ from iaactl.model.units import format_bytes
 
 
 def _version(text: str | None) -> tuple[int, ...]:
-    match = re.match(r"(\d+(?:\.\d+)*)", text or "")
+    match = re.match(r"(\d{1,9}(?:\.\d{1,9})*)", text or "")
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
@@ -51,7 +51,7 @@ def check(facts: Facts, inventory: Inventory) -> Iterator[Finding]:
 
 def _slow_faults(line: str) -> int:
     """Page requests that took 100 us or longer: the columns are <0.1us, 0.1-1, 1-10, 10-100, ..."""
-    numbers = [int(word) for word in line.split() if word.isdecimal()]
+    numbers = [int(word) for word in line.split() if re.fullmatch(r"\d{1,18}", word)]
     return sum(numbers[4:7]) if len(numbers) >= 7 else 0
 
 

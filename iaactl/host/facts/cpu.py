@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from iaactl.host.reading import Reading
 from iaactl.model.facts import Cpu
 
@@ -17,7 +19,7 @@ def read_cpu(read: Reading) -> Cpu:
 
     def number(key: str) -> int | None:
         value = fields.get(key, "")
-        return int(value) if value.isdecimal() else None
+        return int(value) if re.fullmatch(r"\d{1,9}", value) else None
 
     flags = fields.get("flags")
     return Cpu(

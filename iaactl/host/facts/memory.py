@@ -7,7 +7,7 @@ import re
 from iaactl.host.reading import Reading
 from iaactl.model.facts import Memory, Zswap
 
-_LINE = re.compile(r"^(\w+(?:\(\w+\))?):\s+(\d+)( kB)?$", re.MULTILINE)
+_LINE = re.compile(r"^(\w+(?:\(\w+\))?):\s+(\d{1,18})( kB)?$", re.MULTILINE)
 
 
 def read_memory(read: Reading) -> Memory:

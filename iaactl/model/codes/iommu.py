@@ -6,8 +6,8 @@ from iaactl.model.codes.entry import Code
 from iaactl.model.finding import Severity
 
 SVA_CAUSES = (
-    "IAA-V001", "IAA-I001", "IAA-I002", "IAA-I003", "IAA-I004", "IAA-I006", "IAA-I009", "IAA-K001",
-    "IAA-K002", "IAA-K003",
+    "IAA-V001", "IAA-I001", "IAA-I002", "IAA-I003", "IAA-I004", "IAA-I006", "IAA-I009", "IAA-I011",
+    "IAA-K001", "IAA-K002", "IAA-K003",
 )  # fmt: skip
 """What can be the reason that user work queues cannot be enabled or opened."""
 
@@ -125,5 +125,17 @@ CODES = (
         "the IOMMU unit in front of the device can do SVA",
         "All capability bits that SVA needs are there. That is what the hardware can do; only "
         "opening a queue shows that it does.",
+    ),
+    Code(
+        "IAA-I011",
+        Severity.ERROR,
+        "ATS or PASID is not switched on for the device",
+        "The unit in front of the device can do SVA, but the kernel did not switch address "
+        "translation services (ATS) or PASIDs on in the device's configuration space; opening a "
+        "queue then fails with EINVAL. The firmware can keep them off, and so can a bridge on the "
+        "way that does not pass PASIDs. Only root can read the switches.",
+        ("recordings of Linux 6.16 and 7.3 without ATS and without PASID prefixes",),
+        (),
+        "look in the BIOS for ATS and PASID of the IIO; update the firmware",
     ),
 )
