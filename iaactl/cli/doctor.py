@@ -71,7 +71,8 @@ def command(
     Changes nothing and needs no root; what root would add is said. Each enabled user work queue
     is opened and runs one noop, the only proof that it can be used. Root causes come first, what
     follows from them is folded beneath. Exit 0 when QEMU can use a queue on each socket that has
-    IAA devices (on --socket's), 6 when not.
+    IAA devices (on --socket's), 6 when not. Where no queue could be opened (--root, --no-probe),
+    0 means that queues are set up and nothing speaks against them; the verdict says so.
     """
     if ctx.invoked_subcommand is not None:
         return ExitCode.DONE
