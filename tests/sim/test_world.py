@@ -469,6 +469,7 @@ def fuse_node(folder: Path, mode: str) -> str:
 
 def test_an_ordinary_user_may_run_it(world: World, tmp_path: Path) -> None:
     """Where the system opens /dev/fuse to all, as distributions do."""
+    user_namespaces()
     done = covered(
         fuse_node(tmp_path, "666"),
         [*NOBODY.split(), str(IAACTL), "sim", "run", "--", "sh", "-c",
